@@ -1,0 +1,57 @@
+//! The maps: two rings, the process table, the watched directories, and the counters.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    macros::map,
+    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
+};
+use whodunit_common::{ABI_VERSION, Header, Kind, ProcessEntry, WatchKey, WatchValue};
+
+use crate::kernel;
+
+/// Changes and managers' children: what bulk traffic must not drown.
+#[map]
+pub(crate) static PRIORITY: RingBuf = RingBuf::with_byte_size(2 << 20, 0);
+
+/// All other execs, and exits.
+#[map]
+pub(crate) static BULK: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// Processes by tgid. The least recently used go first: an ancestor in use stays.
+#[map]
+pub(crate) static PROCESSES: LruHashMap<u32, ProcessEntry> = LruHashMap::with_max_entries(32_768, 0);
+
+/// Watched directories and files by identity; the agent fills it.
+#[map]
+pub(crate) static WATCHES: HashMap<WatchKey, WatchValue> =
+    HashMap::with_max_entries(16_384, BPF_F_NO_PREALLOC);
+
+/// Records that found their ring full, by [`Kind`].
+#[map]
+pub(crate) static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(Kind::COUNT, 0);
+
+/// Reserves a record in `ring`, or counts the loss.
+#[inline(always)]
+pub(crate) fn reserve<T: 'static>(ring: &RingBuf, kind: Kind) -> Option<RingBufEntry<T>> {
+    let entry = ring.reserve::<T>(0);
+    if entry.is_none()
+        && let Some(count) = LOST.get_ptr_mut(kind as u32)
+    {
+        // SAFETY: a per-CPU slot; a program that preempts this one on the same CPU can at worst
+        // make the count one too low.
+        unsafe { *count += 1 };
+    }
+    entry
+}
+
+/// Fills in the header of a reserved record.
+#[inline(always)]
+pub(crate) fn head<T>(header: *mut Header, kind: Kind) {
+    // SAFETY: `header` is the beginning of a record that the caller reserved.
+    unsafe {
+        (*header).kind = kind as u16;
+        (*header).version = ABI_VERSION;
+        (*header).size = size_of::<T>() as u32;
+        (*header).time = kernel::boot_time();
+    }
+}

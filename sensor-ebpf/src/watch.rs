@@ -1,0 +1,79 @@
+//! Does systemd look here? Decided by identity along the chain of dentries.
+
+use whodunit_common::{WatchKey, change_flags, watch_flags};
+
+use crate::{
+    kernel::{self, device_of, field},
+    maps::WATCHES,
+    path,
+};
+
+/// Why a dentry matters.
+#[derive(Clone, Copy)]
+pub(crate) struct Match {
+    /// The agent's number of the watched directory or file; 0 when only a name matched.
+    pub(crate) id: u32,
+    /// How many components lie below it.
+    pub(crate) depth: u32,
+    /// [`change_flags::BY_NAME`] or nothing.
+    pub(crate) flags: u16,
+}
+
+/// Levels looked at: the object, its directory (a search directory), the one above (of a file in
+/// `X.service.d`), and one more, where a directory named `systemd` may hold one not yet watched.
+const LEVELS: u32 = 4;
+
+/// Finds out whether `dentry` is, or lies in, a watched place.
+///
+/// `structural` says that directories or links are made, moved or removed: only that matters in a
+/// directory on the way to a load path.
+#[inline(always)]
+pub(crate) fn matching(dentry: u64, structural: bool) -> Option<Match> {
+    let mut dentry = dentry;
+    let mut device = 0;
+    let mut below = 0u32;
+    for depth in 0..LEVELS {
+        let parent: u64 = field!(dentry, dentry_parent);
+        if device == 0 {
+            // All ancestors are on the object's superblock.
+            device = device_of(field!(parent, dentry_inode));
+        }
+        let inode: u64 = field!(dentry, dentry_inode);
+        if inode != 0 {
+            let key = WatchKey { inode: field!(inode, inode_ino), device, reserved: 0 };
+            // SAFETY: values are replaced as a whole by the agent alone; a stale one is harmless.
+            if let Some(watch) = unsafe { WATCHES.get(key) } {
+                let wanted = match depth {
+                    0 => true,
+                    1 => watch.flags & watch_flags::CONTENT != 0 || structural,
+                    2 => watch.flags & watch_flags::CONTENT != 0,
+                    _ => false,
+                };
+                return wanted.then_some(Match { id: watch.id, depth, flags: 0 });
+            }
+        }
+        let name = kernel::read::<[u32; 2]>(path::dentry_name(dentry));
+        if depth > 0 && name == SYSTEMD && is_search_directory(below) {
+            return Some(Match { id: 0, depth, flags: change_flags::BY_NAME });
+        }
+        below = name[0];
+        if parent == dentry {
+            break;
+        }
+        dentry = parent;
+    }
+    None
+}
+
+/// The name `systemd` and its end.
+const SYSTEMD: [u32; 2] = [u32::from_le_bytes(*b"syst"), u32::from_le_bytes(*b"emd\0")];
+
+/// Whether a name that begins so, below a directory named `systemd`, may be one systemd loads
+/// units or runs generators from: `system*`, `user*`, `transient`, `generator*`.
+#[inline(always)]
+fn is_search_directory(name: u32) -> bool {
+    name == u32::from_le_bytes(*b"syst")
+        || name == u32::from_le_bytes(*b"user")
+        || name == u32::from_le_bytes(*b"tran")
+        || name == u32::from_le_bytes(*b"gene")
+}

@@ -1,0 +1,118 @@
+//! One thing done to a watched file or directory.
+
+use super::Actor;
+
+pub use whodunit_common::Verb;
+
+/// How a fact is obtained on this kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Tier {
+    /// A BPF LSM program.
+    Lsm,
+    /// An fentry program on the same function.
+    Fentry,
+    /// A kprobe on the same function.
+    Kprobe,
+    /// A tracepoint; for file changes fanotify, which needs no kernel patching either.
+    Tracepoint,
+}
+
+impl Tier {
+    /// The word used in output and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lsm => "lsm",
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
+            Self::Tracepoint => "tracepoint",
+        }
+    }
+}
+
+/// What a watched path is to systemd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FileClass {
+    /// A unit file or a link to one, in a load path.
+    UnitFile,
+    /// A file in a drop-in directory (`X.service.d/*.conf`).
+    DropIn,
+    /// A link in `.wants`, `.requires` or `.upholds`.
+    DependencyLink,
+    /// A generator or environment generator.
+    Generator,
+    /// A preset file.
+    Preset,
+    /// The manager's own configuration.
+    ManagerConfig,
+    /// A file that a timed unit runs or reads.
+    Target,
+    /// A directory that systemd looks into, or one on the way to it.
+    Directory,
+    /// Anything else in a watched directory.
+    Other,
+}
+
+impl FileClass {
+    /// The word used in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnitFile => "unit-file",
+            Self::DropIn => "drop-in",
+            Self::DependencyLink => "dependency-link",
+            Self::Generator => "generator",
+            Self::Preset => "preset",
+            Self::ManagerConfig => "manager-config",
+            Self::Target => "target",
+            Self::Directory => "directory",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Identity and attributes of a file at the time of an event; zero means unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileIdentity {
+    /// Device of the superblock: major << 20 | minor.
+    pub device: u32,
+    /// Inode number.
+    pub inode: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// `st_mode`.
+    pub mode: u32,
+    /// Number of hard links.
+    pub nlink: u32,
+    /// Owner.
+    pub uid: u32,
+}
+
+/// One change.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// What was done.
+    pub verb: Verb,
+    /// The name concerned, as the host sees it.
+    pub path: String,
+    /// Whether the root's side of `path` could not be had.
+    pub truncated: bool,
+    /// Where a rename or hard link came from.
+    pub from: Option<String>,
+    /// The text of a symbolic link.
+    pub target: Option<String>,
+    /// The object; inode 0 when it did not exist yet.
+    pub object: FileIdentity,
+    /// What the path is to systemd.
+    pub class: FileClass,
+    /// The unit whose definition this changes, by its file name.
+    pub unit: Option<String>,
+    /// Whether the content was cut (`O_TRUNC` or a new size).
+    pub truncates: bool,
+    /// How the change was seen.
+    pub tier: Tier,
+    /// Who did it.
+    pub writer: Actor,
+    /// SHA-256 of the content after the change, in hex, when it was read.
+    pub sha256: Option<String>,
+}

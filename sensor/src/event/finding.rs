@@ -1,0 +1,136 @@
+//! A verdict worth a person's time.
+
+use std::sync::Arc;
+
+use super::{Actor, Grade, Process, SystemdContext, Timestamp};
+
+/// How bad a finding is, in OCSF's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth keeping.
+    Informational,
+    /// Worth a look some day.
+    Low,
+    /// Worth a look.
+    Medium,
+    /// Worth a look now.
+    High,
+    /// Wake somebody.
+    Critical,
+}
+
+impl Severity {
+    /// OCSF `severity_id`.
+    #[must_use]
+    pub fn id(self) -> u8 {
+        match self {
+            Self::Informational => 1,
+            Self::Low => 2,
+            Self::Medium => 3,
+            Self::High => 4,
+            Self::Critical => 5,
+        }
+    }
+
+    /// The word used in output and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Informational => "informational",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What one link of a cause says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkKind {
+    /// Somebody wrote a file the activation rests on.
+    Wrote,
+    /// Somebody made a link that pulls the unit in.
+    Linked,
+    /// A timer elapsed.
+    Fired,
+    /// The manager started the process.
+    Spawned,
+}
+
+impl LinkKind {
+    /// The word used in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wrote => "wrote",
+            Self::Linked => "linked",
+            Self::Fired => "fired",
+            Self::Spawned => "spawned",
+        }
+    }
+}
+
+/// The file of a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CauseFile {
+    /// Its path on the host.
+    pub path: String,
+    /// SHA-256 of its content in hex, when known.
+    pub sha256: Option<String>,
+}
+
+/// One link from a process back to those who caused it.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// What it says.
+    pub link: LinkKind,
+    /// When it happened.
+    pub time: Timestamp,
+    /// How sure it is.
+    pub grade: Grade,
+    /// Who did it.
+    pub actor: Option<Actor>,
+    /// The file concerned.
+    pub file: Option<CauseFile>,
+    /// The unit concerned: the timer that fired, the service that ran.
+    pub unit: Option<String>,
+    /// `metadata.uid` of the event that told it.
+    pub event_uid: Option<String>,
+}
+
+/// An event that a finding rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Related {
+    /// `metadata.uid` of that event.
+    pub uid: String,
+    /// Its OCSF `type_uid`.
+    pub type_uid: u32,
+}
+
+/// A finding.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Stable id of the detection, as documented in `docs/EVENTS.md`.
+    pub id: &'static str,
+    /// One line that stands alone.
+    pub title: String,
+    /// One sentence with the facts of this case.
+    pub message: String,
+    /// How bad.
+    pub severity: Severity,
+    /// How sure.
+    pub grade: Grade,
+    /// The process it is about.
+    pub process: Arc<Process>,
+    /// That process's spawner first.
+    pub ancestry: Vec<Arc<Process>>,
+    /// The unit it ran in.
+    pub systemd: Option<SystemdContext>,
+    /// The timer that leads to the unit, if there is one.
+    pub timer: Option<String>,
+    /// The chain, oldest first.
+    pub cause: Vec<Cause>,
+    /// The events it rests on.
+    pub related: Vec<Related>,
+}

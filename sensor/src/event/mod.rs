@@ -1,0 +1,46 @@
+//! The vocabulary: what the agent knows and says, in types that no room owns alone.
+//!
+//! Nothing here reads a clock, a file or the kernel. Encoders in [`crate::emit`] are pure functions
+//! of an [`Event`] and the [`crate::host::Host`] it was seen on.
+
+mod change;
+mod finding;
+mod health;
+mod process;
+mod systemd;
+mod time;
+
+pub use change::{Change, FileClass, FileIdentity, Tier, Verb};
+pub use finding::{Cause, CauseFile, Finding, LinkKind, Related, Severity};
+pub use health::{Health, LossCount};
+pub use process::{Actor, Exec, Executable, Exit, Origin, Process, ProcessKey};
+pub use systemd::{Grade, Manager, SystemdContext, Trigger, TriggerType};
+pub use time::Timestamp;
+
+/// One thing to tell, with its identity in the stream.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Unique over all agents and runs.
+    pub uid: String,
+    /// Counts up by one in a run of the agent, without gaps but where loss is declared.
+    pub sequence: u64,
+    /// When it happened.
+    pub time: Timestamp,
+    /// What happened.
+    pub body: Body,
+}
+
+/// What an [`Event`] is about.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// A program was executed.
+    Exec(Exec),
+    /// A process ended.
+    Exit(Exit),
+    /// Something was done to a watched file or directory.
+    Change(Change),
+    /// A verdict worth a person's time.
+    Finding(Box<Finding>),
+    /// The agent speaks about itself: loss, gaps, start and end.
+    Health(Health),
+}

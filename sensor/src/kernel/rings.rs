@@ -1,0 +1,51 @@
+//! The two rings, read as one stream in the order of time.
+
+use std::os::fd::{AsRawFd as _, RawFd};
+
+use aya::maps::{MapData, RingBuf};
+
+use super::{
+    decode::{DecodeError, decode},
+    record::Record,
+};
+use crate::event::Tier;
+
+/// At most this many records are taken in one go, so that a flood cannot hold the agent up.
+const BATCH_MAX: usize = 2048;
+
+/// Both rings.
+pub struct Rings {
+    priority: RingBuf<MapData>,
+    bulk: RingBuf<MapData>,
+    tier: Tier,
+}
+
+impl Rings {
+    pub(crate) fn new(priority: RingBuf<MapData>, bulk: RingBuf<MapData>, tier: Tier) -> Self {
+        Self { priority, bulk, tier }
+    }
+
+    /// Descriptors that become readable when records come: priority, bulk.
+    #[must_use]
+    pub fn descriptors(&self) -> [RawFd; 2] {
+        [self.priority.as_raw_fd(), self.bulk.as_raw_fd()]
+    }
+
+    /// Takes what is there, in the order of time.
+    ///
+    /// The priority ring is emptied first: whatever led to one of its records (the exec of the
+    /// process that makes the change) was put into the bulk ring before, and so is found there.
+    pub fn take(&mut self, records: &mut Vec<Record>, errors: &mut Vec<DecodeError>) {
+        let tier = self.tier;
+        for ring in [&mut self.priority, &mut self.bulk] {
+            for _ in 0..BATCH_MAX {
+                let Some(item) = ring.next() else { break };
+                match decode(&item, tier) {
+                    Ok(record) => records.push(record),
+                    Err(error) => errors.push(error),
+                }
+            }
+        }
+        records.sort_by_key(Record::time);
+    }
+}

@@ -1,0 +1,11 @@
+//! whodunit: who caused this process?
+//!
+//! The agent's rooms, in the order data moves through them: [`kernel`] (probes, records) →
+//! [`lineage`] (processes) → [`correlate`] (activations, causes) → [`detect`] (findings) →
+//! [`emit`] (encoders, sinks). [`host`] and [`systemd`] feed facts in from the side; [`event`]
+//! is the vocabulary they share; [`cli`] puts it together. See `docs/ARCHITECTURE.md`.
+
+pub mod event;
+pub mod host;
+pub mod kernel;
+pub mod systemd;

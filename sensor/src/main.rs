@@ -1,0 +1,3 @@
+//! The `whodunit` binary.
+
+fn main() {}
