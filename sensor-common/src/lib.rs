@@ -23,7 +23,7 @@ pub use file::FileFacts;
 pub use header::{ABI_VERSION, Header, Kind};
 pub use offsets::{MISSING, Offsets};
 pub use path::{COMPONENTS_MAX, NAME_MAX, PATH_MAX, PathBytes, path_state};
-pub use process::{ProcessEntry, ProcessKey, process_flags};
+pub use process::{ProcessEntry, ProcessKey, SEED_TICK, process_flags};
 pub use task::{ANCESTORS_MAX, TaskFacts};
 pub use watch::{WatchKey, WatchValue, watch_flags};
 

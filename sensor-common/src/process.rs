@@ -51,7 +51,13 @@ pub mod process_flags {
     pub const EXECED: u32 = 1 << 5;
     /// Seen for the first time at an exec: who forked it is not known to the kernel side.
     pub const SPAWNER_UNKNOWN: u32 = 1 << 6;
+    /// The agent entered it from procfs: its start is rounded down to [`super::SEED_TICK`], and
+    /// its spawner is the parent it has now.
+    pub const SEEDED: u32 = 1 << 7;
 }
+
+/// Length of a clock tick, in nanoseconds: `USER_HZ` is 100 on every architecture that runs BPF.
+pub const SEED_TICK: u64 = 10_000_000;
 
 /// Value of the kernel's process table, whose key is the tgid.
 #[repr(C)]

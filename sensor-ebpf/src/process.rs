@@ -168,7 +168,7 @@ fn mark_exec(current: u64, dentry: u64) -> u32 {
     if let Some(entry) = PROCESSES.get_ptr_mut(key.tgid) {
         // SAFETY: preallocated, and only this process's own exec writes to its entry.
         unsafe {
-            if (*entry).start == key.start {
+            if task::is_same(&*entry, key.start) {
                 let kept = !(process_flags::IS_MANAGER | process_flags::IN_EXECUTOR);
                 (*entry).flags = (*entry).flags & kept | image;
                 return (*entry).flags;

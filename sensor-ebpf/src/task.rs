@@ -1,7 +1,9 @@
 //! Facts about the current task.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_comm};
-use whodunit_common::{ANCESTORS_MAX, MISSING, ProcessEntry, ProcessKey, TaskFacts};
+use whodunit_common::{
+    ANCESTORS_MAX, MISSING, ProcessEntry, ProcessKey, SEED_TICK, TaskFacts, process_flags,
+};
 
 use crate::{
     kernel::{self, field, offset},
@@ -26,7 +28,14 @@ pub(crate) fn start_of(task: u64) -> u64 {
 pub(crate) fn entry(key: &ProcessKey) -> Option<ProcessEntry> {
     // SAFETY: preallocated; an entry that is reused meanwhile shows in its start time.
     let entry = unsafe { PROCESSES.get(key.tgid) }?;
-    (entry.start == key.start).then_some(*entry)
+    is_same(entry, key.start).then_some(*entry)
+}
+
+/// Whether the entry is about the process of its tgid that started at `start`.
+#[inline(always)]
+pub(crate) fn is_same(entry: &ProcessEntry, start: u64) -> bool {
+    let seeded = entry.flags & process_flags::SEEDED != 0;
+    entry.start == start || seeded && start.wrapping_sub(entry.start) < SEED_TICK
 }
 
 /// Fills in all that a record says of the current task, and its ancestors.

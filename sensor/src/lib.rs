@@ -3,9 +3,15 @@
 //! The agent's rooms, in the order data moves through them: [`kernel`] (probes, records) →
 //! [`lineage`] (processes) → [`correlate`] (activations, causes) → [`detect`] (findings) →
 //! [`emit`] (encoders, sinks). [`host`] and [`systemd`] feed facts in from the side; [`event`]
-//! is the vocabulary they share; [`cli`] puts it together. See `docs/ARCHITECTURE.md`.
+//! is the vocabulary they share; [`agent`] puts it all together, [`cli`] is how people call it. See `docs/ARCHITECTURE.md`.
 
+pub mod agent;
+pub mod cli;
+pub mod correlate;
+pub mod detect;
+pub mod emit;
 pub mod event;
 pub mod host;
 pub mod kernel;
+pub mod lineage;
 pub mod systemd;

@@ -1,3 +1,7 @@
 //! The `whodunit` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    whodunit::cli::main()
+}

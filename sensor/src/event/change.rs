@@ -116,3 +116,25 @@ pub struct Change {
     /// SHA-256 of the content after the change, in hex, when it was read.
     pub sha256: Option<String>,
 }
+
+impl Change {
+    /// OCSF `activity_id` of File System Activity for this change.
+    #[must_use]
+    pub fn activity_id(&self) -> u8 {
+        match self.verb {
+            Verb::Create | Verb::Link | Verb::Symlink | Verb::Mkdir | Verb::Mknod => 1,
+            Verb::Write | Verb::Closed => 3,
+            // Cutting a file by its path changes its content.
+            Verb::Setattr if self.truncates => 3,
+            Verb::Unlink | Verb::Rmdir => 4,
+            Verb::Rename => 5,
+            Verb::Setattr => 6,
+        }
+    }
+
+    /// OCSF `type_uid` of its event.
+    #[must_use]
+    pub fn type_uid(&self) -> u32 {
+        100_100 + u32::from(self.activity_id())
+    }
+}

@@ -74,7 +74,10 @@ impl Btf {
         match fs::read(VMLINUX) {
             Ok(data) => Self::parse(data),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(BtfError::Missing),
-            Err(source) => Err(BtfError::Read { path: VMLINUX.into(), source }),
+            Err(source) => Err(BtfError::Read {
+                path: VMLINUX.into(),
+                source,
+            }),
         }
     }
 
@@ -110,7 +113,11 @@ impl Btf {
         if at != end {
             return Err(BtfError::Malformed("the last type is cut short"));
         }
-        Ok(Self { data, strings, types })
+        Ok(Self {
+            data,
+            strings,
+            types,
+        })
     }
 
     fn word(&self, at: usize) -> u32 {
@@ -129,7 +136,9 @@ impl Btf {
 
     fn name_is(&self, offset: u32, name: &str) -> bool {
         let at = self.strings + offset as usize;
-        let Some(bytes) = self.data.get(at..at + name.len() + 1) else { return false };
+        let Some(bytes) = self.data.get(at..at + name.len() + 1) else {
+            return false;
+        };
         bytes.starts_with(name.as_bytes()) && bytes.last() == Some(&0)
     }
 
@@ -160,7 +169,11 @@ impl Btf {
             let at = ty.at + 12 + index as usize * 12;
             let (member_name, member_type, raw) =
                 (self.word(at), self.word(at + 4), self.word(at + 8));
-            let bits = if ty.has_bitfields() { raw & 0xff_ffff } else { raw };
+            let bits = if ty.has_bitfields() {
+                raw & 0xff_ffff
+            } else {
+                raw
+            };
             if self.name_is(member_name, name) {
                 return Some((bits, member_type));
             }
@@ -210,7 +223,12 @@ mod tests {
 
     #[test]
     fn malformed_input_is_an_error() {
-        for bytes in [&b""[..], b"\x9f\xeb\x01\x00", &[0xff; 64], &[0x9f, 0xeb, 1, 0, 255, 255, 255, 255]] {
+        for bytes in [
+            &b""[..],
+            b"\x9f\xeb\x01\x00",
+            &[0xff; 64],
+            &[0x9f, 0xeb, 1, 0, 255, 255, 255, 255],
+        ] {
             assert!(Btf::parse(bytes.to_vec()).is_err());
         }
     }

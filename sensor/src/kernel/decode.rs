@@ -56,7 +56,10 @@ unsafe impl Plain for ChangeRecord {}
 /// Views `bytes` as a `T`, without copying: records are large and mostly empty.
 fn view<T: Plain>(bytes: &[u8]) -> Result<&T, DecodeError> {
     if bytes.len() < size_of::<T>() {
-        return Err(DecodeError::Short { got: bytes.len(), expected: size_of::<T>() });
+        return Err(DecodeError::Short {
+            got: bytes.len(),
+            expected: size_of::<T>(),
+        });
     }
     let start = bytes.as_ptr().cast::<T>();
     if !start.is_aligned() {
@@ -72,8 +75,10 @@ pub fn decode(bytes: &[u8], tier: Tier) -> Result<Record, DecodeError> {
     if header.version != ABI_VERSION {
         return Err(DecodeError::Version(header.version));
     }
-    let kind = Kind::from_raw(header.kind)
-        .ok_or(DecodeError::Unknown { what: "kind", value: header.kind })?;
+    let kind = Kind::from_raw(header.kind).ok_or(DecodeError::Unknown {
+        what: "kind",
+        value: header.kind,
+    })?;
     Ok(match kind {
         Kind::Exec => Record::Exec(Box::new(exec(view(bytes)?))),
         Kind::ManagedExec => Record::Exec(Box::new(managed_exec(view(bytes)?))),
@@ -83,7 +88,16 @@ pub fn decode(bytes: &[u8], tier: Tier) -> Result<Record, DecodeError> {
 }
 
 fn exec(record: &ExecRecord) -> ExecSeen {
-    let ExecRecord { header, task: facts, exe, args_total, args_len, exe_path, cwd, args } = record;
+    let ExecRecord {
+        header,
+        task: facts,
+        exe,
+        args_total,
+        args_len,
+        exe_path,
+        cwd,
+        args,
+    } = record;
     let path = components(exe_path);
     let known = exe_path.state & path_state::UNAVAILABLE == 0 || exe.inode != 0;
     ExecSeen {
@@ -106,20 +120,36 @@ fn exec(record: &ExecRecord) -> ExecSeen {
 }
 
 fn managed_exec(record: &ManagedExecRecord) -> ExecSeen {
-    let ManagedExecRecord { exec: inner, env_total: _, env_len, cgroup, env } = record;
+    let ManagedExecRecord {
+        exec: inner,
+        env_total,
+        env_len,
+        cgroup,
+        env,
+    } = record;
     let path = components(cgroup);
     ExecSeen {
         managed: Some(ManagedSeen {
             cgroup: (cgroup.state & path_state::UNAVAILABLE == 0).then(|| absolute(&path)),
             environment: used(env, *env_len).to_vec(),
+            environment_truncated: env_len < env_total,
         }),
         ..exec(inner)
     }
 }
 
 fn exit(record: &ExitRecord) -> ExitSeen {
-    let ExitRecord { header, key, status, reserved: _ } = record;
-    ExitSeen { time: header.time, key: *key, status: *status }
+    let ExitRecord {
+        header,
+        key,
+        status,
+        reserved: _,
+    } = record;
+    ExitSeen {
+        time: header.time,
+        key: *key,
+        status: *status,
+    }
 }
 
 fn change(record: &ChangeRecord, tier: Tier) -> Result<ChangeSeen, DecodeError> {
@@ -141,7 +171,10 @@ fn change(record: &ChangeRecord, tier: Tier) -> Result<ChangeSeen, DecodeError> 
     Ok(ChangeSeen {
         time: header.time,
         task: task(facts),
-        verb: Verb::from_raw(*verb).ok_or(DecodeError::Unknown { what: "verb", value: *verb })?,
+        verb: Verb::from_raw(*verb).ok_or(DecodeError::Unknown {
+            what: "verb",
+            value: *verb,
+        })?,
         flags: *flags,
         watch: *watch_id,
         depth: *watch_depth,
@@ -193,8 +226,22 @@ fn task(facts: &TaskFacts) -> TaskSeen {
 }
 
 fn identity(facts: &FileFacts) -> FileIdentity {
-    let FileFacts { inode, size, device, nlink, mode, uid } = *facts;
-    FileIdentity { device, inode, size, mode, nlink, uid }
+    let FileFacts {
+        inode,
+        size,
+        device,
+        nlink,
+        mode,
+        uid,
+    } = *facts;
+    FileIdentity {
+        device,
+        inode,
+        size,
+        mode,
+        nlink,
+        uid,
+    }
 }
 
 /// The part of a buffer that was filled, whatever the record claims.
@@ -222,7 +269,10 @@ fn strings(bytes: &[u8]) -> Vec<String> {
 fn components<const N: usize>(path: &PathBytes<N>) -> PathSeen {
     let mut components = strings(used(&path.bytes, path.len));
     components.reverse();
-    PathSeen { components, truncated: path.state & path_state::TRUNCATED != 0 }
+    PathSeen {
+        components,
+        truncated: path.state & path_state::TRUNCATED != 0,
+    }
 }
 
 /// As a path from the root; `…/` in front when the root's side is missing.

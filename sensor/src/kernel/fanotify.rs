@@ -1,12 +1,12 @@
 //! File changes on kernels where no program can attach below the syscall layer.
 //!
-//! fanotify reports from inside the VFS: 32-bit callers and io_uring (worker and SQPOLL threads
-//! alike, with the pid of the process they serve) are seen, there is no path string to race
-//! against, and only directories that are marked cost anything. Every event carries the directory
+//! fanotify reports from inside the VFS: io_uring is seen (worker and SQPOLL threads alike, with
+//! the pid of the process they serve) and, by construction, so are 32-bit callers; there is no path
+//! string to race against, and only directories that are marked cost anything. Every event carries the directory
 //! as (file system id, file handle) and the entry's name; from Linux 5.17 also the handle of the
 //! object, by which [`Fanotify::look`] tells whether a name still stands for what the event is about.
 //!
-//! # What the kernel reports (read off Linux 6.18, ext4 and tmpfs; overlayfs from 6.6 behaves alike)
+//! # What the kernel reports (read off Linux 6.18, ext4 and tmpfs)
 //!
 //! | done | reported |
 //! |---|---|
@@ -30,6 +30,12 @@
 //! | another file system mounted over it | nothing; what happens in there is not seen |
 //! | its file system unmounted | nothing; marks don't hold it back and go with it |
 //!
+//! What is said of kernels before 6.18 is from the kernel's documentation; the tests run the flags
+//! of the older ones on the present one.
+//!
+//! overlayfs can be watched too (tried on 6.18), but a write straight to its upper directory shows
+//! only on a mark there.
+//!
 //! The kernel merges events of one process, name and object that wait in the queue, into the place of
 //! the first. So the order of verbs *within* one such event is this module's convention (create,
 //! attributes, write, close, remove), and of two processes that wrote a file in turns between two
@@ -43,7 +49,10 @@
 //!
 //! # Cost
 //!
-//! See `docs/PERFORMANCE.md`. Measured on a 2-core machine with 6.18: COST.
+//! Release build, 2 cores, 6.18, tmpfs: the writer of a new file pays 2 µs for its three events
+//! (6.4 µs instead of 4.5), and 0.37 µs for each `write(2)` of one byte (0.63 instead of 0.26); in a
+//! directory beside a marked one nothing that can be told from noise. The agent pays 0.9 µs an event
+//! for reading and 1.7 µs for `look`. 200 000 writes between two reads arrive as one event.
 
 mod change;
 mod decode;
@@ -114,7 +123,8 @@ struct Watch {
 ///
 /// The queue is bounded by `fs.fanotify.max_queued_events` (16384): what does not fit is lost, and
 /// [`FileEvent::Overflow`] says so. An unlimited queue would trade that for kernel memory that any
-/// writer could fill.
+/// writer could fill. The queue belongs to the group: keep directories that users may write to in
+/// a group of their own, or a user can drown what happens in the system's.
 #[derive(Debug)]
 pub struct Fanotify {
     group: Group,
@@ -193,8 +203,8 @@ impl Fanotify {
     /// when there is no such directory; [`FanotifyError::MarkLimit`], [`FanotifyError::Mark`].
     pub fn watch(&mut self, path: &Path, id: u32, scope: Scope) -> Result<u32, FanotifyError> {
         let object = open(path, scope)?;
-        let identity = identity::of(object.as_fd())
-            .map_err(|source| FanotifyError::mark(path, source))?;
+        let identity =
+            identity::of(object.as_fd()).map_err(|source| FanotifyError::mark(path, source))?;
         let kept = self.ids.get(&identity).copied();
         // A mark by name would leave a gap between it and the handle: both use this descriptor.
         self.add_mark(&object, scope)
@@ -205,6 +215,9 @@ impl Fanotify {
                 if kept == id {
                     watch.path = path.to_owned();
                 }
+            }
+            if kept != id {
+                self.unwatch(id);
             }
             return Ok(kept);
         }
@@ -266,16 +279,14 @@ impl Fanotify {
     }
 
     fn mask(&self, scope: Scope) -> MaskFlags {
-        let itself =
-            MaskFlags::FAN_ATTRIB | MaskFlags::FAN_DELETE_SELF | MaskFlags::FAN_MOVE_SELF;
+        let itself = MaskFlags::FAN_ATTRIB | MaskFlags::FAN_DELETE_SELF | MaskFlags::FAN_MOVE_SELF;
         let writes = MaskFlags::FAN_MODIFY | MaskFlags::FAN_CLOSE_WRITE;
         let rename = if self.abilities.renames {
             MaskFlags::FAN_RENAME
         } else {
             MaskFlags::FAN_MOVE
         };
-        let entries =
-            MaskFlags::FAN_CREATE | MaskFlags::FAN_DELETE | rename | MaskFlags::FAN_ONDIR;
+        let entries = MaskFlags::FAN_CREATE | MaskFlags::FAN_DELETE | rename | MaskFlags::FAN_ONDIR;
         match scope {
             Scope::Ancestor => itself | entries,
             Scope::Content => itself | entries | writes | MaskFlags::FAN_EVENT_ON_CHILD,

@@ -24,11 +24,19 @@ pub enum Family {
 }
 
 const fn process(name: &'static str, sees: &'static str) -> Hook {
-    Hook { name, sees, family: Family::Process }
+    Hook {
+        name,
+        sees,
+        family: Family::Process,
+    }
 }
 
 const fn file(name: &'static str, sees: &'static str) -> Hook {
-    Hook { name, sees, family: Family::File }
+    Hook {
+        name,
+        sees,
+        family: Family::File,
+    }
 }
 
 /// Every hook.
@@ -63,8 +71,8 @@ impl Hook {
             Family::File => {
                 // The id mapping of the mount came first some day:
                 // https://github.com/torvalds/linux/commit/6f0d9689b670
-                let idmapped = self.name == "inode_setattr"
-                    && btf.parameters(&self.target(tier)) == Some(3);
+                let idmapped =
+                    self.name == "inode_setattr" && btf.parameters(&self.target(tier)) == Some(3);
                 let suffix = if idmapped { "_idmapped" } else { "" };
                 format!("{}_{}{suffix}", tier.as_str(), self.name)
             }

@@ -8,13 +8,14 @@ use aya::{
     programs::{BtfTracePoint, FEntry, KProbe, Lsm, ProgramError},
 };
 use thiserror::Error;
-use whodunit_common::{MISSING, Offsets, ProcessEntry, WatchKey, WatchValue};
+use whodunit_common::{MISSING, Offsets, WatchKey, WatchValue};
 
 use super::{
     btf::{Btf, BtfError},
     hooks::{Family, HOOKS, Hook, HookStatus},
     loss::Losses,
     offsets,
+    processes::KernelProcesses,
     rings::Rings,
 };
 use crate::event::Tier;
@@ -86,8 +87,8 @@ impl Probes {
             file_tier: None,
             ebpf: open(&offsets)?,
         };
-        let types = AyaBtf::from_sys_fs()
-            .map_err(|error| LoadError::Unsupported(error.to_string()))?;
+        let types =
+            AyaBtf::from_sys_fs().map_err(|error| LoadError::Unsupported(error.to_string()))?;
         let lsm = lsm_is_active();
         for hook in HOOKS {
             let status = probes.attach(hook, choice, &lsm, &types, &btf);
@@ -97,7 +98,10 @@ impl Probes {
             .into_iter()
             .max_by_key(|tier| {
                 let serves = |status: &&HookStatus| status.tier == Some(*tier);
-                (probes.hooks.iter().filter(serves).count(), std::cmp::Reverse(*tier))
+                (
+                    probes.hooks.iter().filter(serves).count(),
+                    std::cmp::Reverse(*tier),
+                )
             })
             .filter(|tier| probes.hooks.iter().any(|status| status.tier == Some(*tier)));
         Ok(probes)
@@ -124,15 +128,26 @@ impl Probes {
                 }
                 _ => {
                     let program = hook.program(tier, btf);
-                    self.attach_by(hook, tier, &program, types).map_err(|error| explain(&error))
+                    self.attach_by(hook, tier, &program, types)
+                        .map_err(|error| explain(&error))
                 }
             };
             match result {
-                Ok(()) => return HookStatus { hook: *hook, tier: Some(tier), refused },
+                Ok(()) => {
+                    return HookStatus {
+                        hook: *hook,
+                        tier: Some(tier),
+                        refused,
+                    };
+                }
                 Err(reason) => refused.push((tier, reason)),
             }
         }
-        HookStatus { hook: *hook, tier: None, refused }
+        HookStatus {
+            hook: *hook,
+            tier: None,
+            refused,
+        }
     }
 
     fn attach_by(
@@ -145,7 +160,9 @@ impl Probes {
         let program = self
             .ebpf
             .program_mut(program)
-            .ok_or_else(|| ProgramError::InvalidName { name: program.to_owned() })?;
+            .ok_or_else(|| ProgramError::InvalidName {
+                name: program.to_owned(),
+            })?;
         match tier {
             Tier::Tracepoint => {
                 let program: &mut BtfTracePoint = program.try_into()?;
@@ -174,7 +191,9 @@ impl Probes {
     /// Whether a process probe is attached.
     #[must_use]
     pub fn serves(&self, name: &str) -> bool {
-        self.hooks.iter().any(|status| status.hook.name == name && status.tier.is_some())
+        self.hooks
+            .iter()
+            .any(|status| status.hook.name == name && status.tier.is_some())
     }
 
     /// Takes the two rings out. Once.
@@ -197,8 +216,9 @@ impl Probes {
     }
 
     /// Takes the kernel's process table out. Once.
-    pub fn processes(&mut self) -> Result<HashMap<MapData, u32, ProcessEntry>, LoadError> {
-        HashMap::try_from(self.take("PROCESSES")?).map_err(unsupported)
+    pub fn processes(&mut self) -> Result<KernelProcesses, LoadError> {
+        let map = HashMap::try_from(self.take("PROCESSES")?).map_err(unsupported)?;
+        Ok(KernelProcesses::new(map))
     }
 
     /// Starts handing over the kernel side's own debug messages to the log, if it has any to say.
@@ -218,7 +238,9 @@ fn unsupported(error: MapError) -> LoadError {
 /// Makes the maps and patches the constants in; nothing is verified yet.
 fn open(offsets: &Offsets) -> Result<Ebpf, LoadError> {
     if offsets.task_tgid == MISSING || offsets.task_start_boottime == MISSING {
-        return Err(LoadError::Unsupported("its BTF has no task_struct.start_boottime".into()));
+        return Err(LoadError::Unsupported(
+            "its BTF has no task_struct.start_boottime".into(),
+        ));
     }
     EbpfLoader::new()
         .override_global("OFFSETS", offsets, true)
@@ -251,7 +273,10 @@ fn lsm_is_active() -> Result<(), String> {
 /// A short reason for people. The verifier's log goes to the debug log.
 fn explain(error: &ProgramError) -> String {
     match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => {
             let log = verifier_log.to_string();
             if log.trim().is_empty() {
                 let hint = if io_error.raw_os_error() == Some(libc::EPERM) {
@@ -265,7 +290,10 @@ fn explain(error: &ProgramError) -> String {
                 let summary = ["processed", "stack depth", "verification time"];
                 let is_reason = |line: &&str| !summary.iter().any(|word| line.starts_with(word));
                 let last = log.lines().rev().find(is_reason);
-                format!("the verifier refuses it: {} ({io_error})", last.unwrap_or_default().trim())
+                format!(
+                    "the verifier refuses it: {} ({io_error})",
+                    last.unwrap_or_default().trim()
+                )
             }
         }
         _ => chain(error),

@@ -13,19 +13,28 @@ pub struct Losses {
 
 impl Losses {
     pub(crate) fn new(counters: PerCpuArray<MapData, u64>) -> Self {
-        Self { counters, reported: [0; Kind::COUNT as usize] }
+        Self {
+            counters,
+            reported: [0; Kind::COUNT as usize],
+        }
     }
 
     /// What was lost since the last call, by kind of record.
     pub fn take(&mut self) -> Vec<LossCount> {
         let mut losses = Vec::new();
         for (index, kind) in Kind::ALL.into_iter().enumerate() {
-            let Ok(per_cpu) = self.counters.get(&(index as u32), 0) else { continue };
+            let Ok(per_cpu) = self.counters.get(&(index as u32), 0) else {
+                continue;
+            };
             let total: u64 = per_cpu.iter().sum();
             let count = total.saturating_sub(self.reported[index]);
             self.reported[index] = total;
             if count > 0 {
-                losses.push(LossCount { stage: "kernel", kind: name(kind), count });
+                losses.push(LossCount {
+                    stage: "kernel",
+                    kind: name(kind),
+                    count,
+                });
             }
         }
         losses

@@ -4,17 +4,23 @@
 
 mod btf;
 mod decode;
-// pub mod fanotify;
+pub mod fanotify;
 mod hooks;
 mod load;
 mod loss;
 mod offsets;
+mod processes;
 mod record;
 mod rings;
+mod wake;
+mod watches;
 
 pub use decode::{DecodeError, decode};
 pub use hooks::{Hook, HookStatus};
 pub use load::{LoadError, Probes, TierChoice};
 pub use loss::Losses;
+pub use processes::KernelProcesses;
 pub use record::{ChangeSeen, ExecSeen, ExitSeen, ManagedSeen, PathSeen, Record, TaskSeen};
 pub use rings::Rings;
+pub use wake::Wake;
+pub use watches::{WatchError, Watches};

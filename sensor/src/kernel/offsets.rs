@@ -8,7 +8,10 @@ use super::btf::Btf;
 pub(crate) fn resolve(btf: &Btf) -> Offsets {
     let at = |name: &str, path: &str| btf.offset(name, path).unwrap_or(MISSING);
     let first = |name: &str, paths: &[&str]| {
-        paths.iter().find_map(|path| btf.offset(name, path)).unwrap_or(MISSING)
+        paths
+            .iter()
+            .find_map(|path| btf.offset(name, path))
+            .unwrap_or(MISSING)
     };
     Offsets {
         task_tgid: at("task_struct", "tgid"),

@@ -82,6 +82,8 @@ pub struct ManagedSeen {
     pub cgroup: Option<String>,
     /// Its environment, variables ended by NULs. May hold secrets: pick, never print.
     pub environment: Vec<u8>,
+    /// Whether `environment` was cut.
+    pub environment_truncated: bool,
 }
 
 /// A process ended.

@@ -1,12 +1,13 @@
 //! The two rings, read as one stream in the order of time.
 
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::{io, os::fd::AsFd as _};
 
 use aya::maps::{MapData, RingBuf};
 
 use super::{
     decode::{DecodeError, decode},
     record::Record,
+    wake::Wake,
 };
 use crate::event::Tier;
 
@@ -22,13 +23,17 @@ pub struct Rings {
 
 impl Rings {
     pub(crate) fn new(priority: RingBuf<MapData>, bulk: RingBuf<MapData>, tier: Tier) -> Self {
-        Self { priority, bulk, tier }
+        Self {
+            priority,
+            bulk,
+            tier,
+        }
     }
 
-    /// Descriptors that become readable when records come: priority, bulk.
-    #[must_use]
-    pub fn descriptors(&self) -> [RawFd; 2] {
-        [self.priority.as_raw_fd(), self.bulk.as_raw_fd()]
+    /// What wakes when records come: priority, bulk.
+    pub fn wakes(&self) -> io::Result<[Wake; 2]> {
+        let wake = |ring: &RingBuf<MapData>| Wake::new(ring.as_fd().try_clone_to_owned()?);
+        Ok([wake(&self.priority)?, wake(&self.bulk)?])
     }
 
     /// Takes what is there, in the order of time.

@@ -69,7 +69,9 @@ pub enum FanotifyError {
     #[error("cannot read fanotify events: {0}")]
     Read(Errno),
     /// The kernel's records are not understood.
-    #[error("the kernel's fanotify records are not in the known format ({0}): some events are lost")]
+    #[error(
+        "the kernel's fanotify records are not in the known format ({0}): some events are lost"
+    )]
     Malformed(&'static str),
 }
 

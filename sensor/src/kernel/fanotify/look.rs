@@ -90,7 +90,10 @@ impl Fanotify {
         let Some((dir, name)) = self.path_of(change) else {
             return Look::nothing(change.verb, Standing::Gone);
         };
-        let seen = self.look_at(change, &name.map_or_else(|| dir.clone(), |name| dir.join(name)));
+        let seen = self.look_at(
+            change,
+            &name.map_or_else(|| dir.clone(), |name| dir.join(name)),
+        );
         // An O_TMPFILE descriptor keeps its `#<inode>` for a name, even when the file was linked.
         if seen.standing == Standing::Gone
             && let Some(inode) = name.and_then(unnamed)
@@ -121,13 +124,16 @@ impl Fanotify {
             }
             Err(error) => return Look::nothing(change.verb, Standing::Failed(error)),
         };
-        let standing = change.object.as_ref().map_or(Standing::Unverified, |expected| {
-            match identity::is(&expected.0, object.as_fd()) {
-                Ok(true) => Standing::Same,
-                Ok(false) => Standing::Other,
-                Err(_) => Standing::Unverified,
-            }
-        });
+        let standing = change
+            .object
+            .as_ref()
+            .map_or(Standing::Unverified, |expected| {
+                match identity::is(&expected.0, object.as_fd()) {
+                    Ok(true) => Standing::Same,
+                    Ok(false) => Standing::Other,
+                    Err(_) => Standing::Unverified,
+                }
+            });
         if standing == Standing::Other {
             return Look::nothing(change.verb, standing);
         }
@@ -192,11 +198,6 @@ fn facts(object: &OwnedFd) -> nix::Result<FileFacts> {
         inode: stat.st_ino,
         size: u64::try_from(stat.st_size).unwrap_or(0),
         device: u32::try_from(device).unwrap_or(0),
-        #[expect(
-            clippy::unnecessary_fallible_conversions,
-            clippy::useless_conversion,
-            reason = "the field's type differs between architectures"
-        )]
         nlink: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
         mode: stat.st_mode,
         uid: stat.st_uid,

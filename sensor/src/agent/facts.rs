@@ -1,0 +1,67 @@
+//! What the host knows that records do not carry: time, names, mounts.
+
+use std::sync::Arc;
+
+use crate::{
+    event::Timestamp,
+    host::{clock::ClockAnchor, mounts::Mounts, users::Users},
+};
+
+/// Facts from the host, refreshed now and then.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) clock: ClockAnchor,
+    pub(crate) users: Users,
+    pub(crate) mounts: Mounts,
+}
+
+impl Facts {
+    /// Reads them for the first time.
+    pub(crate) fn read() -> anyhow::Result<Self> {
+        let mut users = Users::at("/etc/passwd");
+        if let Err(error) = users.refresh() {
+            log::warn!("{error}; users are shown by number");
+        }
+        Ok(Self {
+            clock: ClockAnchor::now()?,
+            users,
+            mounts: Mounts::read()?,
+        })
+    }
+
+    /// Looks for what changed: the wall clock, /etc/passwd, the mounts.
+    pub(crate) fn refresh(&mut self) {
+        if let Err(error) = self.clock.refresh() {
+            log::warn!("{error}");
+        }
+        if let Err(error) = self.users.refresh() {
+            log::debug!("{error}");
+        }
+    }
+
+    /// Reads the mount table again.
+    pub(crate) fn refresh_mounts(&mut self) {
+        match Mounts::read() {
+            Ok(mounts) => self.mounts = mounts,
+            Err(error) => log::warn!("{error}; paths may be shown as of earlier mounts"),
+        }
+    }
+
+    /// The point in time `boot` nanoseconds after boot.
+    pub(crate) fn time(&self, boot: u64) -> Timestamp {
+        self.clock.to_timestamp(boot)
+    }
+
+    /// Now.
+    pub(crate) fn now(&self) -> Timestamp {
+        match crate::host::clock::boot_now() {
+            Ok(boot) => self.time(boot),
+            Err(_) => self.clock.timestamp(),
+        }
+    }
+
+    /// The name of a user.
+    pub(crate) fn user(&self, uid: u32) -> Option<Arc<str>> {
+        self.users.name(uid)
+    }
+}

@@ -1,0 +1,399 @@
+//! The agent at work: rooms put together, and the loop that moves data through them.
+
+mod changes;
+mod facts;
+mod processes;
+mod run;
+mod stream;
+mod watching;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+
+pub use run::{Options, run};
+pub use stream::Totals;
+
+use crate::{
+    correlate::{Correlator, Seen, Started},
+    emit::SinkError,
+    event::{Body, Event, Health, LossCount, Tier, Verb},
+    host::procs,
+    kernel::{
+        KernelProcesses, Losses, Probes, Record, Rings, TierChoice, Watches,
+        fanotify::{Drained, Fanotify, FileChange, FileEvent, Scope},
+    },
+    lineage::{Known, Limits, Table},
+    systemd::presence,
+};
+use changes::Classified;
+use facts::Facts;
+use processes::Cgroups;
+use stream::Stream;
+use watching::Watching;
+
+/// Everything that a running agent holds.
+pub(crate) struct Agent {
+    probes: Probes,
+    rings: Rings,
+    losses: Losses,
+    kernel: KernelProcesses,
+    facts: Facts,
+    table: Table,
+    cgroups: Cgroups,
+    watching: Watching,
+    correlator: Correlator,
+    installed: crate::systemd::installed::Installed,
+    stream: Stream,
+    exits: bool,
+    lost: u64,
+    batch: Batch,
+}
+
+/// Buffers that are used again.
+#[derive(Default)]
+struct Batch {
+    records: Vec<Record>,
+    errors: Vec<crate::kernel::DecodeError>,
+    files: Vec<FileEvent>,
+}
+
+impl Agent {
+    /// Attaches the probes, then reads what was there before them.
+    pub(crate) fn start(choice: TierChoice, exits: bool, stream: Stream) -> anyhow::Result<Self> {
+        let mut probes = Probes::load(choice)?;
+        let facts = Facts::read()?;
+        let mut kernel = probes.processes()?;
+        let mut table = Table::new(Limits {
+            tick: procs::tick_nanoseconds(),
+            ..Limits::default()
+        });
+        let running = seed(&facts, &mut kernel, &mut table)?;
+        let watches = match (probes.file_tier, choice) {
+            (Some(_), _) => Watches::by_programs(probes.watches()?),
+            (None, TierChoice::Only(tier)) if tier != Tier::Tracepoint => {
+                anyhow::bail!(
+                    "no file probe attaches in tier {}; see `whodunit doctor`",
+                    tier.as_str()
+                )
+            }
+            (None, _) => Watches::by_marks(Fanotify::new().context("file changes cannot be seen")?),
+        };
+        let watching = Watching::start(watches, &facts, &running);
+        let mut agent = Self {
+            rings: probes.rings()?,
+            losses: probes.losses()?,
+            kernel,
+            facts,
+            table,
+            cgroups: Cgroups::default(),
+            watching,
+            correlator: Correlator::default(),
+            installed: crate::systemd::installed::Installed::default(),
+            stream,
+            exits,
+            lost: 0,
+            batch: Batch::default(),
+            probes,
+        };
+        agent.tell_start();
+        Ok(agent)
+    }
+
+    fn tell_start(&mut self) {
+        let mut blind: Vec<String> = self
+            .probes
+            .hooks
+            .iter()
+            .filter(|status| status.tier.is_none() && self.probes.file_tier.is_some())
+            .map(|status| format!("{}: {} are not seen", status.hook.name, status.hook.sees))
+            .collect();
+        blind.extend(self.watching.blind.iter().cloned());
+        let started = Health::Started {
+            file_tier: Some(self.file_tier()),
+            watched: self.watching.watches.len(),
+            blind,
+        };
+        self.stream.tell(self.facts.now(), Body::Health(started));
+    }
+
+    /// The tier that file changes are seen by.
+    pub(crate) fn file_tier(&self) -> Tier {
+        self.probes.file_tier.unwrap_or(Tier::Tracepoint)
+    }
+
+    /// How many places are watched.
+    pub(crate) fn watched(&self) -> usize {
+        self.watching.watches.len()
+    }
+
+    /// Handles all that waits in the rings and in the fanotify queue. Says whether more waits.
+    pub(crate) fn drain(&mut self) -> bool {
+        let mut batch = std::mem::take(&mut self.batch);
+        // Marks first: what led to them is in the rings already.
+        let more = match self.watching.watches.fanotify() {
+            Some(fanotify) => match fanotify.read(&mut batch.files) {
+                Ok(drained) => drained == Drained::More,
+                Err(error) => {
+                    log::warn!("{error}");
+                    false
+                }
+            },
+            None => false,
+        };
+        let seen_at = self.facts.now().boot;
+        self.rings.take(&mut batch.records, &mut batch.errors);
+        for record in batch.records.drain(..) {
+            self.record(record);
+        }
+        for error in batch.errors.drain(..) {
+            log::warn!("{error}");
+            self.lost += 1;
+        }
+        for event in batch.files.drain(..) {
+            self.file_event(event, seen_at);
+        }
+        self.batch = batch;
+        more
+    }
+
+    fn record(&mut self, record: Record) {
+        match record {
+            Record::Exec(seen) => {
+                let time = self.facts.time(seen.time);
+                let managed = seen.managed.is_some();
+                let exec =
+                    processes::executed(*seen, &mut self.table, &mut self.cgroups, &self.facts);
+                let Some(exec) = exec else { return };
+                if managed && exec.process.name() == "systemd" {
+                    self.new_manager(&exec);
+                }
+                let event = self.stream.tell(time, Body::Exec(exec));
+                self.judge(&event);
+            }
+            Record::Exit(seen) => {
+                let exit = processes::ended(&seen, &mut self.table);
+                if let Some(exit) = exit.filter(|_| self.exits) {
+                    self.stream
+                        .tell(self.facts.time(seen.time), Body::Exit(exit));
+                }
+            }
+            Record::Change(seen) => {
+                let time = seen.time;
+                let change =
+                    changes::seen_by_programs(*seen, &self.watching, &mut self.table, &self.facts);
+                if let Some(change) = change {
+                    self.changed(change, time);
+                }
+            }
+        }
+    }
+
+    /// A user manager started: its load paths are watched from now on.
+    fn new_manager(&mut self, exec: &crate::event::Exec) {
+        let user = exec
+            .process
+            .argv
+            .iter()
+            .any(|argument| argument == "--user");
+        if user && exec.process.uid != u32::MAX {
+            self.watching.add_user(exec.process.uid, &self.facts);
+        }
+    }
+
+    /// Asks the correlator about a process that a manager started.
+    fn judge(&mut self, event: &Event) {
+        let Body::Exec(exec) = &event.body else {
+            return;
+        };
+        if !self.correlator.concerns(exec) {
+            return;
+        }
+        let Some(context) = &exec.systemd else { return };
+        let timers = match &context.unit {
+            Some(unit) => self
+                .installed
+                .timers_for(&self.watching.paths, &context.manager, unit),
+            None => Vec::new(),
+        };
+        let timers: Vec<String> = timers.into_iter().map(|timer| timer.name).collect();
+        let started = Started {
+            exec,
+            uid: &event.uid,
+            time: event.time,
+            timers: &timers,
+        };
+        if let Some(finding) = self.correlator.started(&started) {
+            self.stream
+                .tell(event.time, Body::Finding(Box::new(finding)));
+        }
+    }
+
+    fn file_event(&mut self, event: FileEvent, seen_at: u64) {
+        match event {
+            FileEvent::Change(change) => self.marked(&change, seen_at, 0),
+            FileEvent::Gone { id, .. } => self.watching.watches.remove(id),
+            FileEvent::Moved { .. } => {
+                self.watching.survey(&self.facts);
+            }
+            FileEvent::Overflow => {
+                self.lost += 1;
+                let loss = LossCount {
+                    stage: "fanotify",
+                    kind: "change",
+                    count: 1,
+                };
+                self.stream
+                    .tell(self.facts.now(), Body::Health(Health::Loss(vec![loss])));
+                self.watching.survey(&self.facts);
+            }
+        }
+    }
+
+    /// A change that fanotify reports. What is inside a new directory may have been made before
+    /// it was marked: it is listed, `depth` levels down.
+    fn marked(&mut self, event: &FileChange, seen_at: u64, depth: u32) {
+        if event.verb == Verb::Closed || !changes::may_matter(event, &self.watching) {
+            return;
+        }
+        let Some(fanotify) = self.watching.watches.fanotify() else {
+            return;
+        };
+        let look = changes::look(fanotify, event);
+        let change = changes::seen_by_marks(
+            event,
+            look,
+            seen_at,
+            &self.watching,
+            &mut self.table,
+            &self.kernel,
+            &self.facts,
+        );
+        let Some(change) = change else { return };
+        let made = event.verb == Verb::Mkdir || event.verb == Verb::Rename && event.is_directory;
+        let path = std::path::PathBuf::from(&change.change.path);
+        self.changed(change, seen_at);
+        if made && depth < 3 {
+            self.look_inside(&path, event.pid, seen_at, depth);
+        }
+    }
+
+    fn look_inside(&mut self, path: &std::path::Path, pid: u32, seen_at: u64, depth: u32) {
+        let Ok(identity) = self.facts.mounts.identify(path) else {
+            return;
+        };
+        self.watching.watch(path, &identity, Scope::Content);
+        let Some(id) = self.watching.watches.id(&identity) else {
+            return;
+        };
+        for inside in changes::found_inside(path, id, pid) {
+            self.marked(&inside, seen_at, depth + 1);
+        }
+    }
+
+    /// Tells a change and remembers it.
+    fn changed(&mut self, classified: Classified, time: u64) {
+        let Classified {
+            change,
+            serves,
+            structural,
+        } = classified;
+        let event = self
+            .stream
+            .tell(self.facts.time(time), Body::Change(change));
+        let Event {
+            uid,
+            sequence,
+            time,
+            body: Body::Change(change),
+        } = event
+        else {
+            return;
+        };
+        self.correlator.changed(Seen {
+            uid,
+            sequence,
+            time,
+            serves,
+            change: Arc::new(change),
+        });
+        if structural {
+            self.watching.survey(&self.facts);
+        }
+    }
+
+    /// What is due now and then: clocks, names, losses.
+    pub(crate) fn tick(&mut self) {
+        self.facts.refresh();
+        let mut losses = self.losses.take();
+        losses.extend(self.stream.losses());
+        if !losses.is_empty() {
+            self.lost += losses
+                .iter()
+                .filter(|loss| loss.stage == "kernel")
+                .map(|loss| loss.count)
+                .sum::<u64>();
+            self.stream
+                .tell(self.facts.now(), Body::Health(Health::Loss(losses)));
+        }
+    }
+
+    /// Whether there is no use in going on.
+    pub(crate) fn is_done(&self) -> bool {
+        self.stream.is_full() || self.stream.is_closed()
+    }
+
+    /// Detaches, writes what waits, and says what the run came to.
+    pub(crate) fn finish(mut self, limit: Duration) -> Result<Totals, SinkError> {
+        self.tick();
+        let totals = self.stream.totals();
+        let stopped = Health::Stopped {
+            events: totals.events + 1,
+            findings: totals.findings,
+            lost: self.lost,
+        };
+        self.stream.tell(self.facts.now(), Body::Health(stopped));
+        drop(self.probes);
+        let totals = self.stream.finish(limit)?;
+        Ok(Totals {
+            lost: totals.lost + self.lost,
+            ..totals
+        })
+    }
+}
+
+/// Enters the processes of the host into both tables. The probes are attached already: what is
+/// forked meanwhile is theirs.
+fn seed(
+    facts: &Facts,
+    kernel: &mut KernelProcesses,
+    table: &mut Table,
+) -> anyhow::Result<Vec<presence::RunningManager>> {
+    let seed = procs::seed(&facts.clock, &facts.users, &facts.mounts)?;
+    let running = presence::running_managers(&seed.processes);
+    let now = facts.now().boot;
+    for mut process in seed.processes {
+        // A process whose parent is PID 1 may as well be an orphan.
+        let parent = seed.reapers.get(&process.key.tgid).copied();
+        process.spawner = parent.filter(|parent| parent.tgid > 1);
+        let manager = process.key.tgid != 1
+            && running
+                .iter()
+                .any(|manager| manager.tgid == process.key.tgid);
+        kernel.seed(process.key, process.spawner, manager);
+        let systemd = process
+            .cgroup
+            .as_deref()
+            .and_then(processes::resident)
+            .map(Arc::new);
+        table.insert(
+            Known {
+                process: Arc::new(process),
+                cgroup: 0,
+                systemd,
+            },
+            now,
+        );
+    }
+    Ok(running)
+}

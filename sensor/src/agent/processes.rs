@@ -1,0 +1,227 @@
+//! From exec and exit records to events.
+
+use std::{collections::HashMap, sync::Arc};
+
+use whodunit_common::process_flags;
+
+use super::facts::Facts;
+use crate::{
+    event::{Exec, Exit, Origin, Process, SystemdContext},
+    kernel::{ExecSeen, ExitSeen, ManagedSeen, TaskSeen},
+    lineage::{Credentials, Known, Table},
+    systemd::{cgroup::unit_of_cgroup, environment::ServiceEnvironment},
+};
+
+/// Most cgroup ids whose paths are kept.
+const CGROUPS_MAX: usize = 8192;
+
+/// Where systemd keeps the program that stands between it and the payload since 255.
+const EXECUTORS: [&str; 2] = [
+    "/usr/lib/systemd/systemd-executor",
+    "/lib/systemd/systemd-executor",
+];
+
+/// Paths of cgroups by inode number, as records and procfs tell them.
+#[derive(Debug, Default)]
+pub(crate) struct Cgroups(HashMap<u64, Arc<str>>);
+
+impl Cgroups {
+    fn learn(&mut self, id: u64, path: &str) {
+        if id == 0 {
+            return;
+        }
+        if self.0.len() >= CGROUPS_MAX {
+            self.0.clear(); // cheap to learn again
+        }
+        self.0.insert(id, path.into());
+    }
+
+    /// The path of the cgroup of a process that runs now.
+    fn of(&mut self, id: u64, tgid: u32) -> Option<Arc<str>> {
+        if let Some(path) = self.0.get(&id) {
+            return Some(Arc::clone(path));
+        }
+        let path = crate::host::procs::cgroup_of(tgid)?;
+        self.learn(id, &path);
+        Some(path.into())
+    }
+}
+
+/// Who acted, as far as the record itself tells.
+pub(crate) fn credentials(task: &TaskSeen, facts: &Facts) -> Credentials {
+    Credentials {
+        uid: task.uid,
+        user: task.uid.and_then(|uid| facts.user(uid)),
+        euid: task.euid,
+        auid: task.auid,
+        session: task.session,
+        comm: (!task.comm.is_empty()).then(|| task.comm.clone()),
+    }
+}
+
+/// Enters an exec into the table. `None` for systemd-executor: the payload's exec follows, in the
+/// same process.
+pub(crate) fn executed(
+    seen: ExecSeen,
+    table: &mut Table,
+    cgroups: &mut Cgroups,
+    facts: &Facts,
+) -> Option<Exec> {
+    let ExecSeen {
+        time,
+        task,
+        exe,
+        argv,
+        argv_truncated,
+        cwd,
+        managed,
+    } = seen;
+    table.introduce(&task.ancestors, time, |boot| facts.time(boot));
+    let before = table.get(&task.key).cloned();
+    let spawner = task
+        .ancestors
+        .first()
+        .copied()
+        .or_else(|| before.as_ref().and_then(|known| known.process.spawner));
+
+    let told = managed.as_ref().and_then(|managed| managed.cgroup.clone());
+    if let Some(path) = &told {
+        cgroups.learn(task.cgroup, path);
+    }
+    let from = spawner
+        .and_then(|spawner| table.get(&spawner))
+        .or(before.as_ref());
+    let inherited = from
+        .filter(|known| known.cgroup == task.cgroup && task.cgroup != 0)
+        .cloned();
+    let cgroup = told
+        .or_else(|| {
+            inherited
+                .as_ref()
+                .and_then(|known| known.process.cgroup.clone())
+        })
+        .or_else(|| {
+            cgroups
+                .of(task.cgroup, task.key.tgid)
+                .map(|path| path.to_string())
+        });
+    let systemd = match &managed {
+        Some(managed) => Some(Arc::new(spawned(managed, cgroup.as_deref(), &task))),
+        None => inherited
+            .and_then(|known| known.systemd)
+            .map(|context| {
+                if context.spawned {
+                    Arc::new(descendant(&context))
+                } else {
+                    context
+                }
+            })
+            .or_else(|| cgroup.as_deref().and_then(resident).map(Arc::new)),
+    };
+    let process = Arc::new(Process {
+        key: task.key,
+        origin: Origin::Exec,
+        spawner,
+        exe,
+        argv,
+        argv_truncated,
+        cwd,
+        comm: task.comm.clone(),
+        uid: task.uid.unwrap_or(u32::MAX),
+        euid: task.euid.unwrap_or(u32::MAX),
+        gid: task.gid.unwrap_or(u32::MAX),
+        user: task.uid.and_then(|uid| facts.user(uid)),
+        auid: task.auid,
+        session: task.session,
+        cgroup,
+        mount_ns: task.mount_ns,
+        pid_ns: task.pid_ns,
+        started: facts.time(task.key.start),
+        executed: Some(facts.time(time)),
+    });
+    let known = Known {
+        process: Arc::clone(&process),
+        cgroup: task.cgroup,
+        systemd: systemd.clone(),
+    };
+    table.insert(known, time);
+    if is_executor(&process, task.flags) {
+        return None;
+    }
+    let ancestry = table.ancestry(&process);
+    Some(Exec {
+        process,
+        ancestry,
+        systemd: systemd.map(Arc::unwrap_or_clone),
+    })
+}
+
+/// Whether this is the first of the two execs by which systemd starts a service since 255.
+///
+/// The name alone would let a unit hide its payload by calling it so.
+fn is_executor(process: &Process, flags: u32) -> bool {
+    let managed = flags & process_flags::BY_MANAGER != 0;
+    let by_path = process
+        .exe
+        .as_ref()
+        .is_some_and(|exe| EXECUTORS.contains(&exe.path.as_str()));
+    managed
+        && by_path
+        && process
+            .argv
+            .iter()
+            .any(|argument| argument == "--deserialize")
+}
+
+/// What a manager's own child runs in.
+fn spawned(managed: &ManagedSeen, cgroup: Option<&str>, task: &TaskSeen) -> SystemdContext {
+    let environment =
+        ServiceEnvironment::parse(&managed.environment, managed.environment_truncated);
+    let mut unit = unit_of_cgroup(cgroup.unwrap_or("/"));
+    if task.flags & process_flags::BY_PID1 != 0 {
+        unit = unit.for_child_of_pid1();
+    }
+    SystemdContext {
+        manager: unit.manager,
+        spawned: true,
+        unit: unit.unit,
+        invocation_id: environment.invocation_id.clone(),
+        cgroup: cgroup.map(str::to_owned),
+        trigger: environment.trigger(),
+    }
+}
+
+/// The same for a process that descends from a manager's child.
+fn descendant(context: &SystemdContext) -> SystemdContext {
+    SystemdContext {
+        spawned: false,
+        ..context.clone()
+    }
+}
+
+/// What is known of a process from its cgroup alone.
+pub(crate) fn resident(cgroup: &str) -> Option<SystemdContext> {
+    let unit = unit_of_cgroup(cgroup);
+    unit.unit.as_ref()?;
+    Some(SystemdContext {
+        manager: unit.manager,
+        spawned: false,
+        unit: unit.unit,
+        invocation_id: None,
+        cgroup: Some(cgroup.to_owned()),
+        trigger: None,
+    })
+}
+
+/// Notes the end of a process.
+pub(crate) fn ended(seen: &ExitSeen, table: &mut Table) -> Option<Exit> {
+    let known = table.end(&seen.key, seen.time)?;
+    let ancestry = table.ancestry(&known.process);
+    let signal = seen.status & 0x7f;
+    Some(Exit {
+        process: known.process,
+        ancestry,
+        code: (signal == 0).then_some(seen.status >> 8 & 0xff),
+        signal: (signal != 0).then_some(signal),
+    })
+}

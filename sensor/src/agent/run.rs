@@ -1,0 +1,117 @@
+//! The loop of `whodunit run`.
+
+use std::{future::pending, time::Duration};
+
+use anyhow::Context as _;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{MissedTickBehavior, interval, sleep},
+};
+
+use super::{Agent, Totals, stream::Stream};
+use crate::{
+    emit::{Encoder, Format, Sink, Style, Target},
+    host::Host,
+    kernel::{TierChoice, Wake},
+};
+
+/// How often losses are reported and names are looked up anew.
+const TICK: Duration = Duration::from_millis(500);
+/// How long the sink may take at the end.
+const FINISH: Duration = Duration::from_secs(5);
+/// Events that may wait for a slow reader.
+const QUEUE: usize = 16_384;
+
+/// What `whodunit run` was asked to do.
+#[derive(Debug)]
+pub struct Options {
+    /// How events are written.
+    pub format: Format,
+    /// How compact lines look.
+    pub style: Style,
+    /// Where to.
+    pub target: Target,
+    /// End after this long.
+    pub duration: Option<Duration>,
+    /// End after this many events.
+    pub count: Option<u64>,
+    /// How file changes may be seen.
+    pub tier: TierChoice,
+    /// Whether the end of processes is told too.
+    pub exits: bool,
+}
+
+/// Runs until a signal, the end of the time, or enough events.
+pub async fn run(options: Options) -> anyhow::Result<Totals> {
+    let Options {
+        format,
+        style,
+        target,
+        duration,
+        count,
+        tier,
+        exits,
+    } = options;
+    let host = Host::read();
+    let encoder = Encoder::new(format, &host, style)?;
+    let sink = Sink::spawn(target, QUEUE)?;
+    let stream = Stream::new(run_name()?, count, encoder, sink);
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut agent = Agent::start(tier, exits, stream)?;
+    // The kernel side's own words, if it has any, go to the log.
+    let logger = agent.probes.log();
+
+    let [priority, bulk] = agent.rings.wakes()?;
+    let marks = agent.watching.watches.wake()?;
+    drop(logger);
+
+    eprintln!(
+        "ready: processes by tracepoint, file changes by {}, {} places watched",
+        agent.file_tier().as_str(),
+        agent.watched()
+    );
+    crate::host::notify::ready();
+
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let end = async {
+        match duration {
+            Some(duration) => sleep(duration).await,
+            None => pending().await,
+        }
+    };
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            woken = priority.ready() => woken?,
+            woken = bulk.ready() => woken?,
+            woken = woken(marks.as_ref()) => woken?,
+            _ = ticks.tick() => agent.tick(),
+            () = &mut end => break,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+        while agent.drain() {}
+        if agent.is_done() {
+            break;
+        }
+    }
+    agent.drain();
+    agent.finish(FINISH).context("the output is not complete")
+}
+
+async fn woken(marks: Option<&Wake>) -> std::io::Result<()> {
+    match marks {
+        Some(marks) => marks.ready().await,
+        None => pending().await,
+    }
+}
+
+/// A name that no other run has: the first half of a random UUID from the kernel.
+fn run_name() -> anyhow::Result<String> {
+    const SOURCE: &str = "/proc/sys/kernel/random/uuid";
+    let uuid = std::fs::read_to_string(SOURCE).with_context(|| format!("cannot read {SOURCE}"))?;
+    Ok(uuid.trim().replace('-', "").chars().take(16).collect())
+}

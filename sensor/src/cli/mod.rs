@@ -1,0 +1,54 @@
+//! The command line: one file for each subcommand.
+
+mod doctor;
+mod exit;
+mod logger;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+/// Who caused this process? An eBPF sensor for process lineage through systemd.
+#[derive(Debug, Parser)]
+#[command(name = "whodunit", version, arg_required_else_help = true)]
+struct Arguments {
+    /// Say more about what the agent does, on stderr (-vv: even more)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Say only what goes wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch this host and tell what happens
+    Run(run::Arguments),
+    /// Say what this host lets the agent see, what stays hidden, and how to fix it
+    Doctor(doctor::Arguments),
+}
+
+/// Parses the arguments, does what they ask for, and says how it went.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Arguments {
+        verbose,
+        quiet,
+        command,
+    } = Arguments::parse();
+    logger::start(verbose, quiet);
+    let result = match command {
+        Command::Run(arguments) => run::main(arguments),
+        Command::Doctor(arguments) => doctor::main(&arguments),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("whodunit: {error:#}");
+            exit::code_of(&error)
+        }
+    }
+}

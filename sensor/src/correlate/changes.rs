@@ -1,0 +1,98 @@
+//! Which changes concern which unit.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use crate::{
+    event::{Change, FileClass, Manager, Timestamp, Verb},
+    systemd::{load_path::Serves, unit_name::UnitName},
+};
+
+/// Most names that changes are kept for.
+const NAMES_MAX: usize = 8192;
+/// Most changes kept for one name: the newest.
+const CHANGES_MAX: usize = 64;
+
+/// A change that was seen, with what identifies its event.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// `metadata.uid` of its event.
+    pub uid: String,
+    /// `metadata.sequence` of its event: later changes have higher ones.
+    pub sequence: u64,
+    /// When.
+    pub time: Timestamp,
+    /// Whose manager reads the file.
+    pub serves: Serves,
+    /// What.
+    pub change: Arc<Change>,
+}
+
+impl Seen {
+    /// Whether it made or removed a link, rather than content.
+    #[must_use]
+    pub fn is_link(&self) -> bool {
+        self.change.class == FileClass::DependencyLink
+            || self.change.verb == Verb::Symlink && self.change.class == FileClass::UnitFile
+    }
+}
+
+/// Changes by the name of the unit, template, prefix or type they concern.
+#[derive(Debug, Default)]
+pub struct Changes {
+    by_name: HashMap<String, VecDeque<Seen>>,
+    /// Names in the order in which they were first changed.
+    order: VecDeque<String>,
+}
+
+impl Changes {
+    /// Keeps a change, if it concerns a unit.
+    pub fn note(&mut self, seen: Seen) {
+        let Some(name) = seen.change.unit.clone() else {
+            return;
+        };
+        if !self.by_name.contains_key(&name) {
+            while self.by_name.len() >= NAMES_MAX
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.by_name.remove(&oldest);
+            }
+            self.order.push_back(name.clone());
+        }
+        let changes = self.by_name.entry(name).or_default();
+        if changes.len() >= CHANGES_MAX {
+            changes.pop_front();
+        }
+        changes.push_back(seen);
+    }
+
+    /// The changes to what defines `unit` for `manager`, up to `until`, oldest first: its file,
+    /// its template's, drop-ins for it, for a prefix of its name and for its type, and links.
+    #[must_use]
+    pub fn of(&self, unit: &str, manager: &Manager, until: Timestamp) -> Vec<Seen> {
+        let mut names = vec![unit.to_owned()];
+        if let Ok(name) = UnitName::parse(unit) {
+            names.extend(name.template().map(|template| template.as_str().to_owned()));
+            names.extend(name.drop_in_stems());
+        }
+        names.sort_unstable();
+        names.dedup();
+        let mut found: Vec<Seen> = names
+            .iter()
+            .filter_map(|name| self.by_name.get(name))
+            .flatten()
+            .filter(|seen| seen.time <= until && seen.serves.includes(manager))
+            .cloned()
+            .collect();
+        found.sort_by_key(|seen| seen.sequence);
+        found
+    }
+
+    /// Whether nothing was ever changed: the common case, and the cheap one.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+}

@@ -1,0 +1,182 @@
+//! The verdict on a process that a manager started.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::changes::{Changes, Seen};
+use crate::{
+    detect,
+    event::{Cause, CauseFile, Exec, Finding, Grade, LinkKind, Manager, Related, Timestamp, Verb},
+};
+
+/// Most units for which the last verdict is remembered.
+const JUDGED_MAX: usize = 4096;
+
+/// OCSF `type_uid` of an exec: Process Activity, Launch.
+const EXEC_TYPE: u32 = 100_701;
+
+/// A process that a manager started, and what is known of its unit.
+#[derive(Clone, Copy, Debug)]
+pub struct Started<'a> {
+    /// The exec.
+    pub exec: &'a Exec,
+    /// `metadata.uid` of its event.
+    pub uid: &'a str,
+    /// When it was executed.
+    pub time: Timestamp,
+    /// The timers that lead to its unit, as found on disk.
+    pub timers: &'a [String],
+}
+
+/// What was changed since the agent started, and what was said about it.
+#[derive(Debug, Default)]
+pub struct Correlator {
+    changes: Changes,
+    /// Sequence of the newest content change that a finding was made for, by unit.
+    judged: HashMap<(Manager, String), u64>,
+}
+
+impl Correlator {
+    /// Takes a change in.
+    pub fn changed(&mut self, seen: Seen) {
+        self.changes.note(seen);
+    }
+
+    /// Whether the unit of an exec can rest on a change at all. Cheap: asked for every exec.
+    #[must_use]
+    pub fn concerns(&self, exec: &Exec) -> bool {
+        !self.changes.is_empty()
+            && exec
+                .systemd
+                .as_ref()
+                .is_some_and(|context| context.spawned && context.unit.is_some())
+    }
+
+    /// A finding, if the unit of a started process, or a timer that leads to it, was changed and
+    /// that was not told yet.
+    ///
+    /// Rules 1 and 6 of the design: the unit comes from the cgroup, the writer is who made the
+    /// latest change to each file that the activation rests on.
+    pub fn started(&mut self, started: &Started<'_>) -> Option<Finding> {
+        let context = started
+            .exec
+            .systemd
+            .as_ref()
+            .filter(|context| context.spawned)?;
+        let unit = context.unit.as_deref()?;
+        let mut changes = self.changes.of(unit, &context.manager, started.time);
+        let mut timer = None;
+        for name in started.timers {
+            let more = self.changes.of(name, &context.manager, started.time);
+            if !more.is_empty() || timer.is_none() {
+                timer = Some(name.clone());
+            }
+            changes.extend(more);
+        }
+        changes.retain(|seen| !matches!(seen.change.verb, Verb::Unlink | Verb::Rmdir));
+        changes.sort_by_key(|seen| seen.sequence);
+        let changes = latest_of_each_file(changes);
+        let newest = changes.last()?.sequence;
+        let newest_content = changes
+            .iter()
+            .filter(|seen| !seen.is_link())
+            .map(|seen| seen.sequence)
+            .max();
+        if !self.is_news(&context.manager, unit, newest_content.unwrap_or(newest)) {
+            return None;
+        }
+        Some(finding(started, unit, timer, &changes))
+    }
+
+    /// Remembers what was told. A link to a unit that was told already is no news.
+    fn is_news(&mut self, manager: &Manager, unit: &str, sequence: u64) -> bool {
+        if self.judged.len() >= JUDGED_MAX {
+            self.judged.clear(); // at worst something is told twice
+        }
+        let told = self
+            .judged
+            .entry((manager.clone(), unit.to_owned()))
+            .or_default();
+        let news = sequence > *told;
+        *told = sequence.max(*told);
+        news
+    }
+}
+
+/// Of each path the latest change; what came before was overwritten.
+fn latest_of_each_file(changes: Vec<Seen>) -> Vec<Seen> {
+    let mut latest: HashMap<String, Seen> = HashMap::new();
+    for seen in changes {
+        latest.insert(seen.change.path.clone(), seen);
+    }
+    let mut changes: Vec<Seen> = latest.into_values().collect();
+    changes.sort_by_key(|seen| seen.sequence);
+    changes
+}
+
+fn finding(started: &Started<'_>, unit: &str, timer: Option<String>, changes: &[Seen]) -> Finding {
+    let Started {
+        exec,
+        uid,
+        time,
+        timers: _,
+    } = *started;
+    let mut cause: Vec<Cause> = changes.iter().map(link).collect();
+    let trigger = exec
+        .systemd
+        .as_ref()
+        .and_then(|context| context.trigger.as_ref());
+    if let Some(trigger) = trigger.filter(|trigger| trigger.unit.is_some()) {
+        cause.push(Cause {
+            link: LinkKind::Fired,
+            time: trigger.fired_at.unwrap_or(time),
+            grade: trigger.grade,
+            actor: None,
+            file: None,
+            unit: trigger.unit.clone(),
+            event_uid: None,
+        });
+    }
+    cause.push(Cause {
+        link: LinkKind::Spawned,
+        time,
+        grade: Grade::Certain,
+        actor: Some(crate::event::Actor {
+            process: Arc::clone(&exec.process),
+            ancestry: exec.ancestry.clone(),
+        }),
+        file: None,
+        unit: Some(unit.to_owned()),
+        event_uid: Some(uid.to_owned()),
+    });
+    let mut related: Vec<Related> = changes
+        .iter()
+        .map(|seen| Related {
+            uid: seen.uid.clone(),
+            type_uid: seen.change.type_uid(),
+        })
+        .collect();
+    related.push(Related {
+        uid: uid.to_owned(),
+        type_uid: EXEC_TYPE,
+    });
+    detect::changed_unit_ran(exec, unit, timer, cause, related)
+}
+
+fn link(seen: &Seen) -> Cause {
+    Cause {
+        link: if seen.is_link() {
+            LinkKind::Linked
+        } else {
+            LinkKind::Wrote
+        },
+        time: seen.time,
+        grade: Grade::Certain,
+        actor: Some(seen.change.writer.clone()),
+        file: Some(CauseFile {
+            path: seen.change.path.clone(),
+            sha256: seen.change.sha256.clone(),
+        }),
+        unit: seen.change.unit.clone(),
+        event_uid: Some(seen.uid.clone()),
+    }
+}

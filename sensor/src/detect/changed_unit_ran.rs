@@ -1,0 +1,98 @@
+//! DET0231 / AN0645: a unit was created or changed, and a manager then ran it.
+
+use crate::event::{Cause, Exec, Finding, Grade, LinkKind, Manager, Related, Severity};
+
+/// Stable id where a timer leads to the unit.
+pub(super) const TIMER: &str = "timer-ran-changed-unit";
+/// Stable id where no timer is known to.
+pub(super) const UNIT: &str = "changed-unit-ran";
+
+/// Words the finding. `cause` and `related` come from the correlation, oldest first.
+///
+/// Severity: high when PID 1 runs it as root and a timer leads to it; medium when one of the two
+/// is missing; low when both are, or when all that is known of the writer is the manager itself
+/// (a transient unit, whose requester this agent does not see).
+#[must_use]
+pub fn changed_unit_ran(
+    exec: &Exec,
+    unit: &str,
+    timer: Option<String>,
+    cause: Vec<Cause>,
+    related: Vec<Related>,
+) -> Finding {
+    let context = exec.systemd.clone();
+    let system = context
+        .as_ref()
+        .is_some_and(|context| context.manager == Manager::System);
+    let root = system && exec.process.euid == 0;
+    let writer = cause
+        .iter()
+        .rev()
+        .find(|link| matches!(link.link, LinkKind::Wrote | LinkKind::Linked) && !is_manager(link));
+    let severity = match (root, timer.is_some(), writer.is_some()) {
+        (true, true, true) => Severity::High,
+        (true, true, false) | (true, false, true) | (false, true, _) => Severity::Medium,
+        (true, false, false) | (false, false, _) => Severity::Low,
+    };
+    let who = if root { "as root" } else { "as its user" };
+    let title = match timer {
+        Some(_) => format!("A timer's changed unit ran {who}"),
+        None => format!("A changed unit ran {who}"),
+    };
+    let last = writer.or_else(|| cause.iter().rev().find(|link| link.file.is_some()));
+    let by = last.and_then(|link| {
+        let file = link.file.as_ref()?;
+        let actor = link.actor.as_ref()?;
+        Some(format!(
+            "{} ({}) {} {}",
+            actor.process.name(),
+            actor.process.key.tgid,
+            link.link.as_str(),
+            file.path
+        ))
+    });
+    let timer_words = timer
+        .as_ref()
+        .map_or_else(String::new, |timer| format!(" (timer {timer})"));
+    let message = format!(
+        "{}; {} then ran {} in {unit}{timer_words}",
+        by.unwrap_or_else(|| "its definition changed".to_owned()),
+        if system {
+            "PID 1"
+        } else {
+            "the user's manager"
+        },
+        exec.process
+            .exe
+            .as_ref()
+            .map_or("a program", |exe| exe.path.as_str()),
+    );
+    Finding {
+        id: if timer.is_some() { TIMER } else { UNIT },
+        title,
+        message,
+        severity,
+        grade: if writer.is_some() {
+            Grade::Certain
+        } else {
+            Grade::Probable
+        },
+        process: exec.process.clone(),
+        ancestry: exec.ancestry.clone(),
+        systemd: context,
+        timer,
+        cause,
+        related,
+    }
+}
+
+/// Whether the one who wrote was a manager, which does so at somebody's request.
+fn is_manager(link: &Cause) -> bool {
+    link.actor.as_ref().is_some_and(|actor| {
+        let process = &actor.process;
+        process.key.tgid == 1
+            || process.exe.as_ref().is_some_and(|exe| {
+                ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"].contains(&exe.path.as_str())
+            })
+    })
+}

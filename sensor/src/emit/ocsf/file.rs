@@ -1,0 +1,163 @@
+//! File System Activity 1001: something was done to a watched file or directory.
+
+use serde::Serialize;
+
+use super::common::{Actor, Ancestry, File, Metadata, ProcessObject, Text, User};
+use super::unmapped::{DeviceNumber, Mode, Who, device, lineage, mode};
+use crate::emit::words;
+use crate::event::{Change, Event, FileClass, Verb};
+
+#[derive(Serialize)]
+pub(super) struct FileActivity<'a> {
+    class_uid: u16,
+    category_uid: u8,
+    activity_id: u8,
+    type_uid: u32,
+    severity_id: u8,
+    time: u64,
+    message: Text<Message<'a>>,
+    metadata: Metadata<'a>,
+    actor: Actor<'a>,
+    file: File<'a>,
+    unmapped: Unmapped<'a>,
+}
+
+#[derive(Serialize)]
+struct Unmapped<'a> {
+    boot_ns: u64,
+    lineage: &'static str,
+    change: ChangeObject<'a>,
+}
+
+#[derive(Serialize)]
+struct ChangeObject<'a> {
+    verb: &'static str,
+    class: &'static str,
+    path: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    path_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<Text<DeviceNumber>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inode: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nlink: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<Text<Mode>>,
+    truncates: bool,
+    tier: &'static str,
+    writer: Who<'a>,
+    /// Who asked the writer for it; nothing in the vocabulary tells yet.
+    on_behalf_of: Option<Who<'a>>,
+}
+
+struct Message<'a>(&'a Change);
+
+impl std::fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Change {
+            verb, path, writer, ..
+        } = self.0;
+        let name = match writer.process.name() {
+            "" => "a process",
+            name => name,
+        };
+        write!(
+            f,
+            "{name}({}) {} {path}",
+            writer.process.key.tgid,
+            words::past(*verb)
+        )
+    }
+}
+
+pub(super) fn change<'a>(event: &'a Event, change: &'a Change, boot: &'a str) -> FileActivity<'a> {
+    let writer = &change.writer;
+    let object = &change.object;
+    let seen = object.inode != 0;
+    let activity_id = activity(change);
+    FileActivity {
+        class_uid: 1001,
+        category_uid: 1,
+        activity_id,
+        type_uid: 100_100 + u32::from(activity_id),
+        severity_id: 1,
+        time: event.time.wall_millis(),
+        message: Text(Message(change)),
+        metadata: Metadata::new(event, "change"),
+        actor: Actor::process(ProcessObject::new(
+            &writer.process,
+            Ancestry::full(&writer.ancestry, boot),
+            boot,
+        )),
+        file: File {
+            size: seen.then_some(object.size),
+            owner: seen.then(|| User::of_uid(object.uid)),
+            ..File::new(&change.path, file_type(change), change.sha256.as_deref())
+        },
+        unmapped: Unmapped {
+            boot_ns: event.time.boot,
+            lineage: lineage(&writer.process, &writer.ancestry),
+            change: ChangeObject {
+                verb: words::verb(change.verb),
+                class: change.class.as_str(),
+                path: &change.path,
+                path_truncated: change.truncated,
+                from: change.from.as_deref(),
+                target: change.target.as_deref(),
+                unit: change.unit.as_deref(),
+                device: device(object.device),
+                inode: seen.then_some(object.inode),
+                nlink: seen.then_some(object.nlink),
+                size: seen.then_some(object.size),
+                mode: mode(object.mode),
+                truncates: change.truncates,
+                tier: change.tier.as_str(),
+                writer: Who::actor(writer),
+                on_behalf_of: None,
+            },
+        },
+    }
+}
+
+/// OCSF `activity_id`.
+fn activity(change: &Change) -> u8 {
+    match change.verb {
+        Verb::Create | Verb::Link | Verb::Symlink | Verb::Mkdir | Verb::Mknod => 1,
+        Verb::Write | Verb::Closed => 3,
+        // Cutting a file by its path changes its content.
+        Verb::Setattr if change.truncates => 3,
+        Verb::Unlink | Verb::Rmdir => 4,
+        Verb::Rename => 5,
+        Verb::Setattr => 6,
+    }
+}
+
+/// OCSF `file.type_id`: from the mode, else from what the verb can be done to.
+fn file_type(change: &Change) -> u8 {
+    const FORMAT: u32 = 0o170_000;
+    match change.object.mode & FORMAT {
+        _ if change.verb == Verb::Symlink => 7,
+        0o100_000 => 1,
+        0o040_000 => 2,
+        0o020_000 => 3,
+        0o060_000 => 4,
+        0o140_000 => 5,
+        0o010_000 => 6,
+        0o120_000 => 7,
+        _ => match change.verb {
+            Verb::Create | Verb::Write | Verb::Closed => 1,
+            Verb::Mkdir | Verb::Rmdir => 2,
+            _ if change.class == FileClass::Directory => 2,
+            _ => 0,
+        },
+    }
+}

@@ -1,0 +1,12 @@
+//! Facts about the host from outside the kernel's probes: which host it is, its clocks, users,
+//! mounts and the processes that were there before the agent.
+
+pub mod clock;
+pub mod files;
+mod identity;
+pub mod mounts;
+pub mod notify;
+pub mod procs;
+pub mod users;
+
+pub use identity::Host;

@@ -1,0 +1,397 @@
+//! Processes by key, living and lately ended.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use crate::event::{Origin, Process, ProcessKey, SystemdContext};
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most processes, living and ended.
+    pub entries: usize,
+    /// How long an ended process is kept for late events, in nanoseconds, if nothing descends
+    /// from it.
+    pub retain: u64,
+    /// Longest ancestry given out.
+    pub depth: usize,
+    /// Resolution of start times from procfs, in nanoseconds: one clock tick.
+    pub tick: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            entries: 16_384,
+            retain: 30_000_000_000,
+            depth: 32,
+            tick: 10_000_000,
+        }
+    }
+}
+
+/// Counters for health reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableStats {
+    /// Entries now.
+    pub entries: usize,
+    /// Entries forgotten although something may still descend from them.
+    pub forced: u64,
+}
+
+/// What is known of one process.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The process.
+    pub process: Arc<Process>,
+    /// Inode number of its cgroup; zero when unknown.
+    pub cgroup: u64,
+    /// The unit it runs in, if it is known to run in one.
+    pub systemd: Option<Arc<SystemdContext>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    known: Known,
+    ended: bool,
+    /// How many entries name this one as their spawner.
+    children: u32,
+}
+
+/// The process table.
+///
+/// An ended process stays while a known process descends from it, so that ancestry survives
+/// exits; others go after [`Limits::retain`]. When the table is full, the one that ended first
+/// goes, whatever descends from it, and is counted.
+#[derive(Debug, Default)]
+pub struct Table {
+    limits: Limits,
+    /// By tgid: a pid that was used again has several.
+    by_pid: HashMap<u32, Vec<Entry>>,
+    len: usize,
+    ended: VecDeque<(u64, ProcessKey)>,
+    forced: u64,
+}
+
+impl Table {
+    /// An empty table.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// Enters a process, or its newer image. `now` is nanoseconds since boot.
+    pub fn insert(&mut self, known: Known, now: u64) {
+        self.prune(now);
+        let (key, spawner) = (known.process.key, known.process.spawner);
+        if let Some(entry) = self.entry_mut(&key) {
+            let before = entry.known.process.spawner;
+            entry.known = known;
+            entry.ended = false;
+            if before != spawner {
+                self.adopt(before, -1);
+                self.adopt(spawner, 1);
+            }
+            return;
+        }
+        self.adopt(spawner, 1);
+        self.by_pid.entry(key.tgid).or_default().push(Entry {
+            known,
+            ended: false,
+            children: 0,
+        });
+        self.len += 1;
+    }
+
+    /// Notes that a process ended, or that nobody will tell when it does. It stays known while
+    /// something descends from it, and for a while.
+    pub fn end(&mut self, key: &ProcessKey, now: u64) -> Option<Known> {
+        let entry = self.entry_mut(key)?;
+        let first = !std::mem::replace(&mut entry.ended, true);
+        let known = entry.known.clone();
+        if first {
+            self.ended.push_back((now, known.process.key));
+        }
+        Some(known)
+    }
+
+    /// The process with this key.
+    #[must_use]
+    pub fn get(&self, key: &ProcessKey) -> Option<&Known> {
+        let entries = self.by_pid.get(&key.tgid)?;
+        let entry = entries
+            .iter()
+            .find(|entry| self.same(&entry.known.process, key))?;
+        Some(&entry.known)
+    }
+
+    /// The living process with this pid, or the one that had it last.
+    #[must_use]
+    pub fn current(&self, tgid: u32) -> Option<&Known> {
+        let entries = self.by_pid.get(&tgid)?;
+        let entry = entries
+            .iter()
+            .max_by_key(|entry| entry.known.process.key.start)?;
+        Some(&entry.known)
+    }
+
+    /// Who a process descends from: its spawner first. Ends where nothing more is known.
+    #[must_use]
+    pub fn ancestry(&self, process: &Process) -> Vec<Arc<Process>> {
+        let mut found = Vec::new();
+        let mut next = process.spawner;
+        while let Some(key) = next
+            && found.len() < self.limits.depth
+        {
+            let Some(ancestor) = self.get(&key) else {
+                break;
+            };
+            next = ancestor.process.spawner;
+            found.push(Arc::clone(&ancestor.process));
+        }
+        found
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn stats(&self) -> TableStats {
+        TableStats {
+            entries: self.len,
+            forced: self.forced,
+        }
+    }
+
+    /// Whether an entry is about the process with this key. A start time from procfs is rounded
+    /// down to a clock tick.
+    fn same(&self, process: &Process, key: &ProcessKey) -> bool {
+        let (a, b) = (process.key.start, key.start);
+        a == b || process.origin == Origin::Procfs && a <= b && b - a < self.limits.tick
+            // The other way round: a spawner's key came from procfs, its entry from the kernel.
+            || b % self.limits.tick == 0 && b <= a && a - b < self.limits.tick
+    }
+
+    fn entry_mut(&mut self, key: &ProcessKey) -> Option<&mut Entry> {
+        let index = {
+            let entries = self.by_pid.get(&key.tgid)?;
+            entries
+                .iter()
+                .position(|entry| self.same(&entry.known.process, key))?
+        };
+        self.by_pid.get_mut(&key.tgid)?.get_mut(index)
+    }
+
+    fn adopt(&mut self, spawner: Option<ProcessKey>, count: i32) {
+        if let Some(key) = spawner
+            && let Some(entry) = self.entry_mut(&key)
+        {
+            entry.children = entry.children.saturating_add_signed(count);
+        }
+    }
+
+    /// Forgets what ended long ago and what is too much.
+    fn prune(&mut self, now: u64) {
+        let mut again = VecDeque::new();
+        while let Some(&(time, key)) = self.ended.front() {
+            let old = time.saturating_add(self.limits.retain) < now;
+            let full = self.len >= self.limits.entries;
+            if !old && !full {
+                break;
+            }
+            self.ended.pop_front();
+            let Some(entry) = self.entry_mut(&key) else {
+                continue;
+            };
+            if !entry.ended {
+                continue; // the key was entered anew
+            }
+            if entry.children > 0 {
+                if !full {
+                    again.push_back((now, key)); // look again after another while
+                    continue;
+                }
+                self.forced += 1;
+            }
+            self.remove(&key);
+        }
+        self.ended.append(&mut again);
+        if self.len >= self.limits.entries {
+            // Nothing has ended, so exits were lost: the oldest go.
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let mut starts: Vec<ProcessKey> = self
+            .by_pid
+            .values()
+            .flatten()
+            .map(|entry| entry.known.process.key)
+            .collect();
+        let count = starts.len() / 8 + 1;
+        starts.sort_unstable_by_key(|key| key.start);
+        // PID 1 and its like are the oldest and the most needed: spare the first few.
+        for key in starts.into_iter().skip(64).take(count) {
+            self.remove(&key);
+            self.forced += 1;
+        }
+    }
+
+    fn remove(&mut self, key: &ProcessKey) {
+        let Some(entries) = self.by_pid.get(&key.tgid) else {
+            return;
+        };
+        let Some(index) = entries
+            .iter()
+            .position(|entry| self.same(&entry.known.process, key))
+        else {
+            return;
+        };
+        let Some(entries) = self.by_pid.get_mut(&key.tgid) else {
+            return;
+        };
+        let entry = entries.swap_remove(index);
+        if entries.is_empty() {
+            self.by_pid.remove(&key.tgid);
+        }
+        self.len -= 1;
+        self.adopt(entry.known.process.spawner, -1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Timestamp;
+
+    fn process(tgid: u32, start: u64, spawner: Option<(u32, u64)>) -> Known {
+        known(Process {
+            key: ProcessKey::new(tgid, start),
+            origin: Origin::Exec,
+            spawner: spawner.map(|(tgid, start)| ProcessKey::new(tgid, start)),
+            exe: None,
+            argv: Vec::new(),
+            argv_truncated: false,
+            cwd: None,
+            comm: String::new(),
+            uid: 0,
+            euid: 0,
+            gid: 0,
+            user: None,
+            auid: None,
+            session: None,
+            cgroup: None,
+            mount_ns: 0,
+            pid_ns: 0,
+            started: Timestamp::default(),
+            executed: None,
+        })
+    }
+
+    fn known(process: Process) -> Known {
+        Known {
+            process: Arc::new(process),
+            cgroup: 0,
+            systemd: None,
+        }
+    }
+
+    fn chain(table: &Table, (tgid, start): (u32, u64)) -> Vec<ProcessKey> {
+        let known = table.get(&ProcessKey::new(tgid, start)).unwrap();
+        table
+            .ancestry(&known.process)
+            .iter()
+            .map(|process| process.key)
+            .collect()
+    }
+
+    fn pids(table: &Table, of: (u32, u64)) -> Vec<u32> {
+        chain(table, of).iter().map(|key| key.tgid).collect()
+    }
+
+    #[test]
+    fn ancestry_survives_exits() {
+        let mut table = Table::new(Limits {
+            retain: 10,
+            ..Limits::default()
+        });
+        table.insert(process(1, 1, None), 0);
+        table.insert(process(10, 100, Some((1, 1))), 100);
+        table.insert(process(11, 200, Some((10, 100))), 200);
+        table.end(&ProcessKey::new(10, 100), 210);
+        table.insert(process(12, 9_000, Some((11, 200))), 9_000);
+        assert_eq!(pids(&table, (12, 9_000)), [11, 10, 1]);
+    }
+
+    #[test]
+    fn an_ended_leaf_is_forgotten() {
+        let mut table = Table::new(Limits {
+            retain: 10,
+            ..Limits::default()
+        });
+        table.insert(process(10, 100, None), 100);
+        table.end(&ProcessKey::new(10, 100), 110);
+        assert!(table.get(&ProcessKey::new(10, 100)).is_some());
+        table.insert(process(11, 200, None), 200);
+        assert!(table.get(&ProcessKey::new(10, 100)).is_none());
+        assert_eq!(table.stats().entries, 1);
+    }
+
+    #[test]
+    fn a_pid_used_again_is_another_process() {
+        let mut table = Table::new(Limits::default());
+        table.insert(process(10, 100_000_003, None), 1);
+        table.end(&ProcessKey::new(10, 100_000_003), 2);
+        table.insert(process(10, 300_000_007, None), 3);
+        table.insert(process(11, 150_000_001, Some((10, 100_000_003))), 4);
+        table.insert(process(12, 400_000_001, Some((10, 300_000_007))), 5);
+        assert_eq!(chain(&table, (11, 150_000_001))[0].start, 100_000_003);
+        assert_eq!(chain(&table, (12, 400_000_001))[0].start, 300_000_007);
+        assert_eq!(
+            table.current(10).map(|found| found.process.key.start),
+            Some(300_000_007)
+        );
+    }
+
+    #[test]
+    fn procfs_keys_meet_exact_ones() {
+        let mut table = Table::new(Limits::default());
+        let mut seeded = (*process(10, 120_000_000, None).process).clone();
+        seeded.origin = Origin::Procfs;
+        table.insert(known(seeded), 0);
+        // Spawned by the seeded process, whose exact start the kernel tells.
+        table.insert(process(11, 500_000_000, Some((10, 123_456_789))), 1);
+        assert_eq!(pids(&table, (11, 500_000_000)), [10]);
+        // Its own exec replaces the seeded entry; the child's chain still holds.
+        table.insert(process(10, 123_456_789, None), 2);
+        assert_eq!(table.stats().entries, 2);
+        assert_eq!(pids(&table, (11, 500_000_000)), [10]);
+        // A process of the same pid that started a tick later is not the same.
+        assert!(table.get(&ProcessKey::new(10, 133_456_789)).is_none());
+    }
+
+    #[test]
+    fn never_more_than_the_limit() {
+        let limits = Limits {
+            entries: 200,
+            ..Limits::default()
+        };
+        let mut table = Table::new(limits);
+        for n in 0..10_000u32 {
+            let start = u64::from(n) * 1_000_003;
+            table.insert(
+                process(n + 2, start, Some((n + 1, start.saturating_sub(1_000_003)))),
+                start,
+            );
+            if n % 3 == 0 {
+                table.end(&ProcessKey::new(n + 2, start), start);
+            }
+            assert!(table.stats().entries <= 200);
+        }
+        assert!(table.stats().forced > 0);
+    }
+}

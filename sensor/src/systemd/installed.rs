@@ -1,0 +1,241 @@
+//! The timers on disk that lead to a unit, for one manager.
+//!
+//! What the manager has loaded can differ: files are read at a reload. It is what the manager
+//! would do now, and all there is without a bus.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::load_paths::LoadPaths;
+use super::name_map::{NameMap, ScanProblem, Target, instantiate};
+use super::timer::Timer;
+use super::unit_file::{FILE_MAX, UnitFile};
+use super::unit_name::{UnitName, UnitType};
+use crate::event::Manager;
+use crate::host::files::{FileStamp, ReadError, read_regular};
+
+/// Most parsed files that are kept.
+const MAX_FILES: usize = 50_000;
+
+/// A timer that leads to a unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimerRef {
+    /// Its name: `upd.timer`.
+    pub name: String,
+    /// The file that defines it, as found in the load path; for an instance the template's.
+    pub path: PathBuf,
+    /// Its drop-ins in the order of reading.
+    pub drop_ins: Vec<PathBuf>,
+    /// The unit it starts, aliases resolved.
+    pub unit: String,
+    /// What it says.
+    pub timer: Timer,
+}
+
+/// What could not be read on the way. Each names its path.
+#[derive(Debug, thiserror::Error)]
+pub enum InstalledProblem {
+    /// A directory.
+    #[error(transparent)]
+    Scan(#[from] ScanProblem),
+    /// A file.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// The timers on disk, with a cache: a directory is listed and a file read again only when its
+/// times, size or inode changed.
+#[derive(Debug, Default)]
+pub struct Installed {
+    maps: HashMap<Manager, Known>,
+    files: HashMap<PathBuf, (FileStamp, Arc<UnitFile>)>,
+    problems: Vec<InstalledProblem>,
+}
+
+#[derive(Debug)]
+struct Known {
+    directories: Vec<String>,
+    map: NameMap,
+}
+
+impl Installed {
+    /// An empty cache.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What could not be read since this was last asked.
+    pub fn take_problems(&mut self) -> Vec<InstalledProblem> {
+        std::mem::take(&mut self.problems)
+    }
+
+    /// The timers of `manager` that start `unit`, sorted by name. Masked ones are left out;
+    /// instances of a timer's template are found by the instance of `unit` and by dependency links.
+    pub fn timers_for(
+        &mut self,
+        paths: &LoadPaths,
+        manager: &Manager,
+        unit: &str,
+    ) -> Vec<TimerRef> {
+        let Some(known) = self.refresh(paths, manager) else {
+            return Vec::new();
+        };
+        let wanted = known.map.canonical(unit);
+        let instance = UnitName::parse(unit)
+            .ok()
+            .and_then(|unit| unit.instance().map(str::to_owned))
+            .filter(|instance| !instance.is_empty());
+        let mut found = self.read_timers(&known, instance.as_deref());
+        found.retain(|timer| timer.unit == wanted);
+        self.maps.insert(manager.clone(), known);
+        found
+    }
+
+    /// Every timer of `manager` that is not masked, sorted by name.
+    pub fn timers(&mut self, paths: &LoadPaths, manager: &Manager) -> Vec<TimerRef> {
+        let Some(known) = self.refresh(paths, manager) else {
+            return Vec::new();
+        };
+        let found = self.read_timers(&known, None);
+        self.maps.insert(manager.clone(), known);
+        found
+    }
+
+    /// The definition of a unit: its file merged with its drop-ins, and their paths, the file
+    /// first. `None` when it has no file or is masked.
+    pub fn unit(
+        &mut self,
+        paths: &LoadPaths,
+        manager: &Manager,
+        unit: &str,
+    ) -> Option<(UnitFile, Vec<PathBuf>)> {
+        let known = self.refresh(paths, manager)?;
+        let name = UnitName::parse(&known.map.canonical(unit)).ok();
+        let read = name.and_then(|name| self.read_unit(&known.map, &name));
+        self.maps.insert(manager.clone(), known);
+        let (file, path, drop_ins) = read?;
+        Some((file, std::iter::once(path).chain(drop_ins).collect()))
+    }
+
+    /// Takes the names of `manager` out of the cache, scanned anew if something changed.
+    fn refresh(&mut self, paths: &LoadPaths, manager: &Manager) -> Option<Known> {
+        let directories = paths.unit_dirs(manager);
+        let known = self.maps.remove(manager);
+        if let Some(known) = known
+            && known.directories == directories
+            && known.map.is_current()
+        {
+            return Some(known);
+        }
+        if directories.is_empty() {
+            return None;
+        }
+        let mut map = NameMap::scan(directories);
+        let problems = std::mem::take(&mut map.problems);
+        self.problems.extend(problems.into_iter().map(Into::into));
+        Some(Known {
+            directories: directories.to_vec(),
+            map,
+        })
+    }
+
+    fn read_timers(&mut self, known: &Known, instance: Option<&str>) -> Vec<TimerRef> {
+        let map = &known.map;
+        let is_timer = |unit: &UnitName| unit.kind() == UnitType::Timer;
+        let mut names = BTreeSet::new();
+        for (name, target) in map.names() {
+            let Some(unit) = UnitName::parse(name).ok().filter(is_timer) else {
+                continue;
+            };
+            if !matches!(target, Target::File(_)) {
+                continue;
+            }
+            if !unit.is_template() {
+                names.insert(name.to_owned());
+            } else if let Some(instance) = instance {
+                names.insert(instantiate(&unit, Some(instance)));
+            }
+        }
+        let pulled = map.pulled().iter().filter(|name| {
+            UnitName::parse(name).is_ok_and(|unit| is_timer(&unit) && unit.template().is_some())
+        });
+        names.extend(pulled.map(|name| map.canonical(name)));
+        let units = names.iter().filter_map(|name| UnitName::parse(name).ok());
+        units
+            .filter_map(|name| {
+                let (file, path, drop_ins) = self.read_unit(map, &name)?;
+                let timer = Timer::new(&name, &file);
+                let unit = map.canonical(timer.unit.as_ref()?.as_str());
+                Some(TimerRef {
+                    name: name.as_str().to_owned(),
+                    path,
+                    drop_ins,
+                    unit,
+                    timer,
+                })
+            })
+            .collect()
+    }
+
+    fn read_unit(
+        &mut self,
+        map: &NameMap,
+        name: &UnitName,
+    ) -> Option<(UnitFile, PathBuf, Vec<PathBuf>)> {
+        let path = match map.lookup(name.as_str())? {
+            (Target::File(path), _) => path.clone(),
+            _ => return None,
+        };
+        let fragment = self.read(&path, true)?;
+        let mut drop_ins = map.drop_ins(name);
+        let mut parts = vec![fragment];
+        drop_ins.retain(|path| match self.read(path, false) {
+            Some(part) => {
+                parts.push(part);
+                true
+            }
+            None => false,
+        });
+        let merged = UnitFile::merge(parts.iter().map(Arc::as_ref));
+        Some((merged, path, drop_ins))
+    }
+
+    /// A parsed file; `None` if it is not there, cannot be read or is empty where that masks.
+    fn read(&mut self, path: &Path, empty_masks: bool) -> Option<Arc<UnitFile>> {
+        let stamp = FileStamp::at(path)?;
+        if let Some((known, file)) = self.files.get(path)
+            && *known == stamp
+            && stamp.is_settled()
+        {
+            let masked = empty_masks && stamp.size == 0;
+            return (!masked).then(|| Arc::clone(file));
+        }
+        if path
+            .canonicalize()
+            .is_ok_and(|real| real == Path::new("/dev/null"))
+        {
+            return None;
+        }
+        let limit = u64::try_from(FILE_MAX).unwrap_or(u64::MAX);
+        match read_regular(path, limit) {
+            Ok((bytes, stamp)) => {
+                let (file, _) = UnitFile::parse(&bytes);
+                let file = Arc::new(file);
+                if self.files.len() >= MAX_FILES {
+                    self.files.clear();
+                }
+                self.files
+                    .insert(path.to_owned(), (stamp, Arc::clone(&file)));
+                (!(empty_masks && stamp.size == 0)).then_some(file)
+            }
+            Err(error) => {
+                if !error.is_missing() {
+                    self.problems.push(error.into());
+                }
+                None
+            }
+        }
+    }
+}

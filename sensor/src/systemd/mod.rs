@@ -1,0 +1,18 @@
+//! What systemd is and does, as facts without a connection to it: unit names, load paths, unit
+//! files, cgroups and the environment of services.
+
+pub mod calendar;
+pub mod cgroup;
+pub mod entry;
+pub mod environment;
+pub mod installed;
+pub mod load_path;
+pub mod load_paths;
+pub mod name_map;
+pub mod presence;
+pub mod service;
+pub mod span;
+pub mod timer;
+pub mod unit_file;
+pub mod unit_name;
+pub mod words;
