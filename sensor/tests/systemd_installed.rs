@@ -118,6 +118,21 @@ fn drop_ins_and_aliases() {
 }
 
 #[test]
+fn links_out_of_the_load_path_are_read_under_their_own_name() {
+    let mut tree = Tree::new();
+    let outside = tree.write("shm/evil.timer", "[Timer]\nUnit=evil.service");
+    tree.link("etc/good.timer", &outside.to_string_lossy());
+    tree.link("etc/same.timer", "../shm/evil.timer");
+    tree.link("etc/kind.timer", "kind.service");
+    tree.write("etc/kind.service", "[Service]\nExecStart=/a");
+    assert_eq!(
+        tree.timers_for("evil.service"),
+        ["good.timer", "same.timer"]
+    );
+    assert_eq!(tree.timers_for("kind.service"), [""; 0]);
+}
+
+#[test]
 fn templates_and_their_instances() {
     let mut tree = Tree::new();
     tree.write("usr/t@.timer", "[Timer]\nOnCalendar=daily");

@@ -5,8 +5,6 @@ use std::process::ExitCode;
 
 use crate::kernel::{LoadError, fanotify::FanotifyError};
 
-/// Findings at or above `--fail-on`, or a check that failed.
-pub(crate) const FOUND: u8 = 1;
 /// Usage or configuration.
 pub(crate) const USAGE: u8 = 2;
 /// Missing privilege.
@@ -24,7 +22,7 @@ pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
             });
         }
         match cause.downcast_ref::<FanotifyError>()? {
-            FanotifyError::Privilege { .. } => Some(PRIVILEGE),
+            FanotifyError::Privilege => Some(PRIVILEGE),
             _ => Some(KERNEL),
         }
     });

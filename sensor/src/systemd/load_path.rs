@@ -1,6 +1,6 @@
 //! Where systemd looks for units and for what makes units: the built-in lists.
 //!
-//! Pure tables; [`super::watch_list`] asks the host which of the directories exist. Orders and
+//! Pure tables; [`super::presence`] asks the host which of the directories exist. Orders and
 //! names are those of `lookup_paths_init` in systemd's `src/libsystemd/sd-path/path-lookup.c`
 //! (247 to 262) and the manual pages systemd.unit(5), systemd.generator(7), systemd.preset(5).
 //! A manager can be told other directories (`SYSTEMD_UNIT_PATH`): these lists are a start.

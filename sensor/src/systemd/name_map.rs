@@ -59,6 +59,8 @@ pub struct NameMap {
     stamps: Vec<(PathBuf, Option<FileStamp>)>,
     /// Whether a change after the scan is sure to show in the stamps.
     settled: bool,
+    /// The real names of the directories scanned.
+    inside: BTreeSet<PathBuf>,
     /// What could not be looked at.
     pub problems: Vec<ScanProblem>,
 }
@@ -69,6 +71,10 @@ impl NameMap {
     pub fn scan<P: AsRef<Path>>(directories: &[P]) -> Self {
         let mut map = Self {
             settled: true,
+            inside: directories
+                .iter()
+                .map(|path| real_path(path.as_ref()))
+                .collect(),
             ..Self::default()
         };
         for (index, directory) in directories.iter().enumerate() {
@@ -213,12 +219,42 @@ impl NameMap {
             let Ok(text) = fs::read_link(&path) else {
                 return;
             };
-            link_target(&unit, path, &text)
+            match self.link_target(&unit, path, &text) {
+                Some(target) => target,
+                None => return,
+            }
         } else {
             // Directories, FIFOs and devices are skipped, and hide nothing.
             return;
         };
         self.targets.insert(unit.as_str().to_owned(), target);
+    }
+
+    /// A link to another name inside the load path is an alias, whether the target exists or
+    /// not; of a link to the outside the file is read under the link's own name. `None` for what
+    /// systemd refuses: an alias of another kind.
+    fn link_target(&self, unit: &UnitName, path: PathBuf, text: &Path) -> Option<Target> {
+        let whole = match path.parent() {
+            Some(directory) => directory.join(text),
+            None => text.to_owned(),
+        };
+        if fs::canonicalize(&whole).is_ok_and(|real| real == Path::new("/dev/null")) {
+            return Some(Target::Masked(path));
+        }
+        let inside = whole
+            .parent()
+            .is_some_and(|directory| self.inside.contains(&real_path(directory)));
+        let name = text.file_name().and_then(|name| name.to_str());
+        let real = name.and_then(|name| UnitName::parse(name).ok());
+        match real.filter(|real| inside && real != unit) {
+            // An instance that leads to its own template is the template's, no alias.
+            Some(real) if unit.template().as_ref() == Some(&real) => Some(Target::File(path)),
+            Some(real) if real.kind() == unit.kind() => {
+                Some(Target::Alias(real.as_str().to_owned(), path))
+            }
+            Some(_) => None,
+            None => Some(Target::File(path)),
+        }
     }
 
     /// The names in a directory, sorted; none if it is not there.
@@ -258,28 +294,9 @@ impl NameMap {
     }
 }
 
-/// A link is an alias when it leads to another valid name of the same kind, else the file it
-/// leads to is read under the link's own name.
-fn link_target(unit: &UnitName, path: PathBuf, text: &Path) -> Target {
-    let whole = path
-        .parent()
-        .map_or_else(|| text.to_owned(), |dir| dir.join(text));
-    if fs::canonicalize(&whole).is_ok_and(|real| real == Path::new("/dev/null")) {
-        return Target::Masked(path);
-    }
-    let name = text.file_name().and_then(|name| name.to_str());
-    let real = name.and_then(|name| UnitName::parse(name).ok());
-    match real {
-        Some(real) if real != *unit && real.kind() == unit.kind() => {
-            // An instance that leads to its own template is the template's instance, no alias.
-            if unit.template().as_ref() == Some(&real) {
-                Target::File(path)
-            } else {
-                Target::Alias(real.as_str().to_owned(), path)
-            }
-        }
-        _ => Target::File(path),
-    }
+/// The path without links, as far as it exists.
+fn real_path(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The instance of a template: `a@i.timer` of `a@.timer`.

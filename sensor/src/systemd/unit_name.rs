@@ -193,7 +193,7 @@ impl UnitName {
     /// Names whose `.d` directories apply to this unit, the most specific first: itself, its
     /// template, the prefixes cut at a dash, and the bare type (`service`).
     ///
-    /// A [`Entry::unit`] that is in this list changes this unit. Order and rules:
+    /// An [`Entry::unit`](super::entry::Entry::unit) that is in this list changes this unit. Order and rules:
     /// `unit_file_find_dirs` in `src/shared/dropin.c`.
     #[must_use]
     pub fn drop_in_stems(&self) -> Vec<String> {
