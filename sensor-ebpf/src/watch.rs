@@ -49,7 +49,10 @@ pub(crate) fn matching(dentry: u64, structural: bool) -> Option<Match> {
                     2 => watch.flags & watch_flags::CONTENT != 0,
                     _ => false,
                 };
-                return wanted.then_some(Match { id: watch.id, depth, flags: 0 });
+                // If not, it may still be the directory above one that is not watched yet.
+                if wanted {
+                    return Some(Match { id: watch.id, depth, flags: 0 });
+                }
             }
         }
         let name = kernel::read::<[u32; 2]>(path::dentry_name(dentry));

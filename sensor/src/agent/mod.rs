@@ -310,6 +310,9 @@ impl Agent {
         else {
             return;
         };
+        if change.verb == Verb::Rmdir {
+            self.watching.watches.forget(&change.object);
+        }
         self.correlator.changed(Seen {
             uid,
             sequence,

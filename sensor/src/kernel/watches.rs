@@ -153,6 +153,13 @@ impl Watches {
         }
     }
 
+    /// Forgets what has this identity: its inode number may be used again.
+    pub fn forget(&mut self, identity: &FileIdentity) {
+        if let Some(id) = self.id(identity) {
+            self.remove(id);
+        }
+    }
+
     /// The host's name of a watched directory or file.
     #[must_use]
     pub fn path(&self, id: u32) -> Option<&Path> {
