@@ -180,6 +180,9 @@ impl Agent {
             }
             Record::Change(seen) => {
                 let time = seen.time;
+                if !self.facts.mounts.shows(seen.object.device) {
+                    self.facts.refresh_mounts();
+                }
                 let change =
                     changes::seen_by_programs(*seen, &self.watching, &mut self.table, &self.facts);
                 if let Some(change) = change {
@@ -323,6 +326,12 @@ impl Agent {
         if structural {
             self.watching.survey(&self.facts);
         }
+    }
+
+    /// File systems came or went: places may be elsewhere now.
+    pub(crate) fn mounts_changed(&mut self) {
+        self.facts.refresh_mounts();
+        self.watching.survey(&self.facts);
     }
 
     /// What is due now and then: clocks, names, losses.

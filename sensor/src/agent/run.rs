@@ -65,6 +65,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
 
     let [priority, bulk] = agent.rings.wakes()?;
     let marks = agent.watching.watches.wake()?;
+    let mounts = Wake::on_mounts().context("cannot watch /proc/self/mountinfo")?;
     drop(logger);
 
     eprintln!(
@@ -88,6 +89,10 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
             woken = priority.ready() => woken?,
             woken = bulk.ready() => woken?,
             woken = woken(marks.as_ref()) => woken?,
+            woken = mounts.ready() => {
+                woken?;
+                agent.mounts_changed();
+            }
             _ = ticks.tick() => agent.tick(),
             () = &mut end => break,
             _ = terminate.recv() => break,

@@ -6,6 +6,7 @@ use super::changes::{Changes, Seen};
 use crate::{
     detect,
     event::{Cause, CauseFile, Exec, Finding, Grade, LinkKind, Manager, Related, Timestamp, Verb},
+    systemd::unit_name::{UnitName, UnitType},
 };
 
 /// Most units for which the last verdict is remembered.
@@ -65,10 +66,11 @@ impl Correlator {
         let unit = context.unit.as_deref()?;
         let mut changes = self.changes.of(unit, &context.manager, started.time);
         let mut timer = None;
-        for name in started.timers {
-            let more = self.changes.of(name, &context.manager, started.time);
-            if !more.is_empty() || timer.is_none() {
-                timer = Some(name.clone());
+        for name in timers_of(started, unit) {
+            let more = self.changes.of(&name, &context.manager, started.time);
+            let on_disk = started.timers.contains(&name);
+            if timer.is_none() && (on_disk || !more.is_empty()) {
+                timer = Some(name);
             }
             changes.extend(more);
         }
@@ -100,6 +102,23 @@ impl Correlator {
         *told = sequence.max(*told);
         news
     }
+}
+
+/// The timers that may have started the unit: those on disk, the one its environment names, and
+/// the one of the same name, which a transient unit takes away with it when it ends.
+fn timers_of(started: &Started<'_>, unit: &str) -> Vec<String> {
+    let mut names = started.timers.to_vec();
+    let context = started.exec.systemd.as_ref();
+    let trigger = context.and_then(|context| context.trigger.as_ref());
+    names.extend(trigger.and_then(|trigger| trigger.unit.clone()));
+    let same = UnitName::parse(unit)
+        .ok()
+        .and_then(|unit| unit.with_kind(UnitType::Timer));
+    names.extend(same.map(|name| name.as_str().to_owned()));
+    names.retain(|name| name.ends_with(".timer"));
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Of each path the latest change; what came before was overwritten.

@@ -119,6 +119,12 @@ impl Mounts {
         &self.mounts
     }
 
+    /// Whether a mount shows the file system with this device.
+    #[must_use]
+    pub fn shows(&self, device: u32) -> bool {
+        self.by_device.contains_key(&device)
+    }
+
     /// Device of the file system of a mount: major << 20 | minor.
     #[must_use]
     pub fn device_of(&self, mount_id: i32) -> Option<u32> {
