@@ -4,6 +4,8 @@ use crate::{FileFacts, Header, NAME_MAX, PATH_MAX, PathBytes, TaskFacts, layout}
 
 /// Most bytes of the argument vector that are kept.
 pub const ARGS_MAX: usize = 4096;
+/// Most bytes of it that fit a short record: most commands are no longer, and take half the room.
+pub const ARGS_SHORT: usize = 512;
 /// Most bytes of the environment that are kept, for a manager's children alone.
 pub const ENV_MAX: usize = 4096;
 /// Room for the working directory's path.
@@ -14,7 +16,7 @@ pub const CGROUP_MAX: usize = 1024;
 /// `sched_process_exec`: the new program is in place.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct ExecRecord {
+pub struct ExecRecordOf<const ARGS: usize> {
     /// Kind [`crate::Kind::Exec`].
     pub header: Header,
     /// The process.
@@ -30,12 +32,21 @@ pub struct ExecRecord {
     /// Working directory.
     pub cwd: PathBytes<{ CWD_MAX + NAME_MAX }>,
     /// The arguments, each ended by a NUL.
-    pub args: [u8; ARGS_MAX],
+    pub args: [u8; ARGS],
 }
+
+/// An exec with room for every argument vector.
+pub type ExecRecord = ExecRecordOf<ARGS_MAX>;
+/// An exec with a short argument vector. [`Header::size`] tells the two apart.
+pub type ShortExecRecord = ExecRecordOf<ARGS_SHORT>;
 
 layout!(
     ExecRecord,
     16 + 208 + 32 + 8 + 8 + 1280 + 8 + 768 + ARGS_MAX
+);
+layout!(
+    ShortExecRecord,
+    size_of::<ExecRecord>() - ARGS_MAX + ARGS_SHORT
 );
 
 /// The same for a process that a manager spawned, with what names its unit.

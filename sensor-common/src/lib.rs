@@ -17,10 +17,13 @@ mod task;
 mod watch;
 
 pub use change::{ChangeRecord, Verb, change_flags};
-pub use exec::{ARGS_MAX, CGROUP_MAX, CWD_MAX, ENV_MAX, ExecRecord, ManagedExecRecord};
+pub use exec::{
+    ARGS_MAX, ARGS_SHORT, CGROUP_MAX, CWD_MAX, ENV_MAX, ExecRecord, ExecRecordOf,
+    ManagedExecRecord, ShortExecRecord,
+};
 pub use exit::ExitRecord;
 pub use file::FileFacts;
-pub use header::{ABI_VERSION, Header, Kind};
+pub use header::{ABI_VERSION, BULK_WAKE_INTERVAL, Header, Kind};
 pub use offsets::{MISSING, Offsets};
 pub use path::{COMPONENTS_MAX, NAME_MAX, PATH_MAX, PathBytes, path_state};
 pub use process::{ProcessEntry, ProcessKey, SEED_TICK, process_flags};

@@ -41,15 +41,69 @@ macro_rules! hook {
     };
 }
 
-hook!("file_open", opened, lsm_file_open, fentry_file_open, kprobe_file_open);
-hook!("inode_rename", renamed, lsm_inode_rename, fentry_inode_rename, kprobe_inode_rename);
-hook!("inode_link", linked, lsm_inode_link, fentry_inode_link, kprobe_inode_link);
-hook!("inode_symlink", symlinked, lsm_inode_symlink, fentry_inode_symlink, kprobe_inode_symlink);
-hook!("inode_unlink", unlinked, lsm_inode_unlink, fentry_inode_unlink, kprobe_inode_unlink);
-hook!("inode_mkdir", made_directory, lsm_inode_mkdir, fentry_inode_mkdir, kprobe_inode_mkdir);
-hook!("inode_rmdir", removed_directory, lsm_inode_rmdir, fentry_inode_rmdir, kprobe_inode_rmdir);
-hook!("inode_mknod", made_node, lsm_inode_mknod, fentry_inode_mknod, kprobe_inode_mknod);
-hook!("inode_setattr", attributes, lsm_inode_setattr, fentry_inode_setattr, kprobe_inode_setattr);
+hook!(
+    "file_open",
+    opened,
+    lsm_file_open,
+    fentry_file_open,
+    kprobe_file_open
+);
+hook!(
+    "inode_rename",
+    renamed,
+    lsm_inode_rename,
+    fentry_inode_rename,
+    kprobe_inode_rename
+);
+hook!(
+    "inode_link",
+    linked,
+    lsm_inode_link,
+    fentry_inode_link,
+    kprobe_inode_link
+);
+hook!(
+    "inode_symlink",
+    symlinked,
+    lsm_inode_symlink,
+    fentry_inode_symlink,
+    kprobe_inode_symlink
+);
+hook!(
+    "inode_unlink",
+    unlinked,
+    lsm_inode_unlink,
+    fentry_inode_unlink,
+    kprobe_inode_unlink
+);
+hook!(
+    "inode_mkdir",
+    made_directory,
+    lsm_inode_mkdir,
+    fentry_inode_mkdir,
+    kprobe_inode_mkdir
+);
+hook!(
+    "inode_rmdir",
+    removed_directory,
+    lsm_inode_rmdir,
+    fentry_inode_rmdir,
+    kprobe_inode_rmdir
+);
+hook!(
+    "inode_mknod",
+    made_node,
+    lsm_inode_mknod,
+    fentry_inode_mknod,
+    kprobe_inode_mknod
+);
+hook!(
+    "inode_setattr",
+    attributes,
+    lsm_inode_setattr,
+    fentry_inode_setattr,
+    kprobe_inode_setattr
+);
 hook!(
     "inode_setattr",
     attributes_idmapped,
@@ -80,12 +134,24 @@ fn opened(arg: impl Fn(usize) -> u64) {
     }
     let from = file + u64::from(offset!(file_path));
     let dentry: u64 = field!(from, path_dentry);
-    let Some(found) = watch::matching(dentry, false) else { return };
+    let Some(found) = watch::matching(dentry, false) else {
+        return;
+    };
 
-    let verb = if mode & FMODE_CREATED != 0 { Verb::Create } else { Verb::Write };
+    let verb = if mode & FMODE_CREATED != 0 {
+        Verb::Create
+    } else {
+        Verb::Write
+    };
     let flags: u32 = field!(file, file_flags);
-    let cut = if flags & O_TRUNC != 0 { change_flags::TRUNCATE } else { 0 };
-    report(verb, found, cut, dentry, inode, |record| path::none(from_of(record)));
+    let cut = if flags & O_TRUNC != 0 {
+        change_flags::TRUNCATE
+    } else {
+        0
+    };
+    report(verb, found, cut, dentry, inode, |record| {
+        path::none(from_of(record))
+    });
 }
 
 /// `inode_rename(old_dir, old_dentry, new_dir, new_dentry)`.
@@ -102,29 +168,44 @@ fn renamed(arg: impl Fn(usize) -> u64) {
             None => return,
         },
     };
-    report(Verb::Rename, found, directory | side, new, inode, |record| {
-        let replaced: u64 = field!(new, dentry_inode);
-        // SAFETY: `record` is ours until it is submitted.
-        kernel::file_facts(unsafe { &raw mut (*record).replaced }, replaced);
-        path::in_filesystem(from_of(record), old);
-    });
+    report(
+        Verb::Rename,
+        found,
+        directory | side,
+        new,
+        inode,
+        |record| {
+            let replaced: u64 = field!(new, dentry_inode);
+            // SAFETY: `record` is ours until it is submitted.
+            kernel::file_facts(unsafe { &raw mut (*record).replaced }, replaced);
+            path::in_filesystem(from_of(record), old);
+        },
+    );
 }
 
 /// `inode_link(old_dentry, dir, new_dentry)`.
 #[inline(always)]
 fn linked(arg: impl Fn(usize) -> u64) {
     let (old, new) = (arg(0), arg(2));
-    let Some(found) = watch::matching(new, false) else { return };
+    let Some(found) = watch::matching(new, false) else {
+        return;
+    };
     let inode = field!(old, dentry_inode);
-    report(Verb::Link, found, 0, new, inode, |record| path::in_filesystem(from_of(record), old));
+    report(Verb::Link, found, 0, new, inode, |record| {
+        path::in_filesystem(from_of(record), old)
+    });
 }
 
 /// `inode_symlink(dir, dentry, old_name)`.
 #[inline(always)]
 fn symlinked(arg: impl Fn(usize) -> u64) {
     let (dentry, text) = (arg(1), arg(2));
-    let Some(found) = watch::matching(dentry, true) else { return };
-    report(Verb::Symlink, found, 0, dentry, 0, |record| path::text(from_of(record), text));
+    let Some(found) = watch::matching(dentry, true) else {
+        return;
+    };
+    report(Verb::Symlink, found, 0, dentry, 0, |record| {
+        path::text(from_of(record), text)
+    });
 }
 
 /// `inode_unlink(dir, dentry)`.
@@ -132,37 +213,63 @@ fn symlinked(arg: impl Fn(usize) -> u64) {
 fn unlinked(arg: impl Fn(usize) -> u64) {
     let dentry = arg(1);
     let inode: u64 = field!(dentry, dentry_inode);
-    let Some(found) = watch::matching(dentry, is_link(inode)) else { return };
-    report(Verb::Unlink, found, 0, dentry, inode, |record| path::none(from_of(record)));
+    let Some(found) = watch::matching(dentry, is_link(inode)) else {
+        return;
+    };
+    report(Verb::Unlink, found, 0, dentry, inode, |record| {
+        path::none(from_of(record))
+    });
 }
 
 /// `inode_mkdir(dir, dentry, mode)`.
 #[inline(always)]
 fn made_directory(arg: impl Fn(usize) -> u64) {
     let dentry = arg(1);
-    let Some(found) = watch::matching(dentry, true) else { return };
-    report(Verb::Mkdir, found, change_flags::DIRECTORY, dentry, 0, |record| {
-        path::none(from_of(record));
-    });
+    let Some(found) = watch::matching(dentry, true) else {
+        return;
+    };
+    report(
+        Verb::Mkdir,
+        found,
+        change_flags::DIRECTORY,
+        dentry,
+        0,
+        |record| {
+            path::none(from_of(record));
+        },
+    );
 }
 
 /// `inode_rmdir(dir, dentry)`.
 #[inline(always)]
 fn removed_directory(arg: impl Fn(usize) -> u64) {
     let dentry = arg(1);
-    let Some(found) = watch::matching(dentry, true) else { return };
+    let Some(found) = watch::matching(dentry, true) else {
+        return;
+    };
     let inode = field!(dentry, dentry_inode);
-    report(Verb::Rmdir, found, change_flags::DIRECTORY, dentry, inode, |record| {
-        path::none(from_of(record));
-    });
+    report(
+        Verb::Rmdir,
+        found,
+        change_flags::DIRECTORY,
+        dentry,
+        inode,
+        |record| {
+            path::none(from_of(record));
+        },
+    );
 }
 
 /// `inode_mknod(dir, dentry, mode, dev)`.
 #[inline(always)]
 fn made_node(arg: impl Fn(usize) -> u64) {
     let dentry = arg(1);
-    let Some(found) = watch::matching(dentry, false) else { return };
-    report(Verb::Mknod, found, 0, dentry, 0, |record| path::none(from_of(record)));
+    let Some(found) = watch::matching(dentry, false) else {
+        return;
+    };
+    report(Verb::Mknod, found, 0, dentry, 0, |record| {
+        path::none(from_of(record))
+    });
 }
 
 /// Bits of `iattr.ia_valid`: <https://github.com/torvalds/linux/blob/v6.12/include/linux/fs.h#L220>.
@@ -190,14 +297,27 @@ fn set_attributes(dentry: u64, attributes: u64) {
     if valid & ATTR_WATCHED == 0 || valid & ATTR_OPEN != 0 {
         return;
     }
-    let Some(found) = watch::matching(dentry, false) else { return };
+    let Some(found) = watch::matching(dentry, false) else {
+        return;
+    };
     let inode: u64 = field!(dentry, dentry_inode);
-    let cut = if valid & ATTR_SIZE != 0 { change_flags::TRUNCATE } else { 0 };
-    report(Verb::Setattr, found, cut | directory_flag(inode), dentry, inode, |record| {
-        // SAFETY: `record` is ours until it is submitted.
-        unsafe { (*record).attributes = valid };
-        path::none(from_of(record));
-    });
+    let cut = if valid & ATTR_SIZE != 0 {
+        change_flags::TRUNCATE
+    } else {
+        0
+    };
+    report(
+        Verb::Setattr,
+        found,
+        cut | directory_flag(inode),
+        dentry,
+        inode,
+        |record| {
+            // SAFETY: `record` is ours until it is submitted.
+            unsafe { (*record).attributes = valid };
+            path::none(from_of(record));
+        },
+    );
 }
 
 /// Sends one change. `rest` fills in what differs: the old name, what is replaced.
@@ -210,7 +330,9 @@ fn report(
     inode: u64,
     rest: impl FnOnce(*mut ChangeRecord),
 ) {
-    let Some(mut entry) = maps::reserve::<ChangeRecord>(&PRIORITY, Kind::Change) else { return };
+    let Some(mut entry) = maps::reserve::<ChangeRecord>(&PRIORITY, Kind::Change) else {
+        return;
+    };
     let record = entry.as_mut_ptr();
     // SAFETY: `record` is ours until it is submitted.
     unsafe {
@@ -246,7 +368,11 @@ fn from_of(record: *mut ChangeRecord) -> *mut whodunit_common::PathBytes<1280> {
 #[inline(always)]
 fn directory_flag(inode: u64) -> u16 {
     let mode: u16 = field!(inode, inode_mode);
-    if mode & S_IFMT == 0o040_000 { change_flags::DIRECTORY } else { 0 }
+    if mode & S_IFMT == 0o040_000 {
+        change_flags::DIRECTORY
+    } else {
+        0
+    }
 }
 
 #[inline(always)]

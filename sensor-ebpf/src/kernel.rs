@@ -48,11 +48,16 @@ impl Word for i32 {}
 impl Word for u64 {}
 impl Word for [u32; 2] {}
 impl Word for [u64; 2] {}
+impl Word for [u64; 4] {}
 
 #[inline(always)]
 pub(crate) fn read_at<T: Word>(base: u64, offset: u32) -> T {
     // A missing field is known to the verifier as a constant; address 0 cannot be read.
-    read(if offset == MISSING { 0 } else { base + u64::from(offset) })
+    read(if offset == MISSING {
+        0
+    } else {
+        base + u64::from(offset)
+    })
 }
 
 /// Reads kernel memory, zeroes if that fails.
@@ -65,7 +70,11 @@ pub(crate) fn read<T: Word>(address: u64) -> T {
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: the helper checks the address, and writes all of `value` in any case.
     unsafe {
-        bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _);
+        bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address as *const _,
+        );
         value.assume_init()
     }
 }

@@ -6,14 +6,13 @@
 #![no_std]
 #![no_main]
 
-
 mod file;
 mod kernel;
-mod watch;
 mod maps;
 mod path;
 mod process;
 mod task;
+mod watch;
 
 /// Several helpers and direct BTF access are for GPL-compatible programs alone.
 #[unsafe(link_section = "license")]

@@ -1,25 +1,28 @@
 //! The maps: two rings, the process table, the watched directories, and the counters.
 
 use aya_ebpf::{
-    bindings::BPF_F_NO_PREALLOC,
+    bindings::{BPF_F_NO_PREALLOC, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     macros::map,
     maps::{HashMap, LruHashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
 };
-use whodunit_common::{ABI_VERSION, Header, Kind, ProcessEntry, WatchKey, WatchValue};
+use whodunit_common::{
+    ABI_VERSION, BULK_WAKE_INTERVAL, Header, Kind, ProcessEntry, WatchKey, WatchValue,
+};
 
 use crate::kernel;
 
 /// Changes and managers' children: what bulk traffic must not drown.
 #[map]
-pub(crate) static PRIORITY: RingBuf = RingBuf::with_byte_size(2 << 20, 0);
+pub(crate) static PRIORITY: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
 /// All other execs, and exits.
 #[map]
-pub(crate) static BULK: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+pub(crate) static BULK: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 
 /// Processes by tgid. The least recently used go first: an ancestor in use stays.
 #[map]
-pub(crate) static PROCESSES: LruHashMap<u32, ProcessEntry> = LruHashMap::with_max_entries(32_768, 0);
+pub(crate) static PROCESSES: LruHashMap<u32, ProcessEntry> =
+    LruHashMap::with_max_entries(32_768, 0);
 
 /// Watched directories and files by identity; the agent fills it.
 #[map]
@@ -29,6 +32,29 @@ pub(crate) static WATCHES: HashMap<WatchKey, WatchValue> =
 /// Records that found their ring full, by [`Kind`].
 #[map]
 pub(crate) static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(Kind::COUNT, 0);
+
+/// When each CPU woke the agent last for the bulk ring, in nanoseconds since boot.
+#[map]
+static WOKEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Submits a record to the bulk ring, waking the agent now and then only.
+///
+/// A wakeup is an interrupt to this CPU and costs more than the rest of the program. The agent
+/// looks again [`BULK_WAKE_INTERVAL`] after it was woken, so nothing waits for long.
+#[inline(always)]
+pub(crate) fn submit_bulk<T: 'static>(entry: RingBufEntry<T>, time: u64) {
+    let mut flags = u64::from(BPF_RB_NO_WAKEUP);
+    if let Some(woken) = WOKEN.get_ptr_mut(0) {
+        // SAFETY: a per-CPU slot; at worst a program that preempts this one wakes once more.
+        unsafe {
+            if time.wrapping_sub(*woken) >= BULK_WAKE_INTERVAL {
+                *woken = time;
+                flags = u64::from(BPF_RB_FORCE_WAKEUP);
+            }
+        }
+    }
+    entry.submit(flags);
+}
 
 /// Reserves a record in `ring`, or counts the loss.
 #[inline(always)]
@@ -44,14 +70,16 @@ pub(crate) fn reserve<T: 'static>(ring: &RingBuf, kind: Kind) -> Option<RingBufE
     entry
 }
 
-/// Fills in the header of a reserved record.
+/// Fills in the header of a reserved record, and returns the time it bears.
 #[inline(always)]
-pub(crate) fn head<T>(header: *mut Header, kind: Kind) {
+pub(crate) fn head<T>(header: *mut Header, kind: Kind) -> u64 {
+    let time = kernel::boot_time();
     // SAFETY: `header` is the beginning of a record that the caller reserved.
     unsafe {
         (*header).kind = kind as u16;
         (*header).version = ABI_VERSION;
         (*header).size = size_of::<T>() as u32;
-        (*header).time = kernel::boot_time();
+        (*header).time = time;
     }
+    time
 }

@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use whodunit_common::{COMPONENTS_MAX, MISSING, NAME_MAX, PathBytes, path_state};
 
-use crate::kernel::{field, offset};
+use crate::kernel::{self, field, offset};
 
 /// Begins an empty path that ends for want of room, unless [`finish`] says otherwise.
 ///
@@ -63,9 +63,13 @@ pub(crate) fn from_mount<const N: usize>(path: *mut PathBytes<N>, mnt: u64, dent
     let mut dentry = dentry;
     // `mnt` is embedded in the mount: https://github.com/torvalds/linux/blob/v6.12/fs/mount.h#L39
     let mut mount = mnt - u64::from(offset!(mount_mnt));
+    let mut root: u64 = field!(mnt, vfsmount_root);
     for _ in 0..COMPONENTS_MAX {
-        let root: u64 = field!(mount + u64::from(offset!(mount_mnt)), vfsmount_root);
-        let parent: u64 = field!(dentry, dentry_parent);
+        let Dentry {
+            parent,
+            name,
+            inode: _,
+        } = self::dentry(dentry);
         if dentry == root || dentry == parent {
             let above: u64 = field!(mount, mount_parent);
             if above == mount || above == 0 || dentry != root {
@@ -74,9 +78,10 @@ pub(crate) fn from_mount<const N: usize>(path: *mut PathBytes<N>, mnt: u64, dent
             }
             dentry = field!(mount, mount_mountpoint);
             mount = above;
+            root = field!(mount + u64::from(offset!(mount_mnt)), vfsmount_root);
             continue;
         }
-        if !push(path, dentry_name(dentry)) {
+        if !push(path, name) {
             break;
         }
         dentry = parent;
@@ -89,12 +94,16 @@ pub(crate) fn in_filesystem<const N: usize>(path: *mut PathBytes<N>, dentry: u64
     begin(path, path_state::IN_FILESYSTEM);
     let mut dentry = dentry;
     for _ in 0..COMPONENTS_MAX {
-        let parent: u64 = field!(dentry, dentry_parent);
+        let Dentry {
+            parent,
+            name,
+            inode: _,
+        } = self::dentry(dentry);
         if dentry == parent {
             finish(path, path_state::IN_FILESYSTEM);
             break;
         }
-        if !push(path, dentry_name(dentry)) {
+        if !push(path, name) {
             break;
         }
         dentry = parent;
@@ -131,10 +140,44 @@ pub(crate) fn text<const N: usize>(path: *mut PathBytes<N>, string: u64) {
     if wrote <= 0 {
         return none(path);
     }
-    let cut = if wrote as usize == N { path_state::TRUNCATED } else { 0 };
+    let cut = if wrote as usize == N {
+        path_state::TRUNCATED
+    } else {
+        0
+    };
     // SAFETY: as above.
     unsafe { (*path).len = wrote as u32 };
     finish(path, path_state::TEXT | cut);
+}
+
+/// What a walk needs of a dentry.
+pub(crate) struct Dentry {
+    pub(crate) parent: u64,
+    pub(crate) name: u64,
+    pub(crate) inode: u64,
+}
+
+/// Reads a dentry: in one go where parent, name and inode lie side by side, as they ever did.
+#[inline(always)]
+pub(crate) fn dentry(address: u64) -> Dentry {
+    let at = offset!(dentry_parent);
+    let together = at != MISSING
+        && offset!(dentry_name) == at + 8
+        && offset!(qstr_name) == 8
+        && offset!(dentry_inode) == at + 24;
+    if together {
+        let [parent, _, name, inode] = kernel::read_at::<[u64; 4]>(address, at);
+        return Dentry {
+            parent,
+            name,
+            inode,
+        };
+    }
+    Dentry {
+        parent: field!(address, dentry_parent),
+        name: dentry_name(address),
+        inode: field!(address, dentry_inode),
+    }
 }
 
 /// Address of a dentry's name.

@@ -1,15 +1,13 @@
 //! Processes: forks keep the table, execs and exits are reported.
 
 use aya_ebpf::{
-    bindings::BPF_ANY,
-    helpers::generated::bpf_probe_read_user,
-    macros::btf_tracepoint,
+    bindings::BPF_ANY, helpers::generated::bpf_probe_read_user, macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
 use aya_log_ebpf::debug;
 use whodunit_common::{
-    ARGS_MAX, ENV_MAX, ExecRecord, ExitRecord, Kind, ManagedExecRecord, ProcessEntry, ProcessKey,
-    process_flags,
+    ARGS_MAX, ARGS_SHORT, ENV_MAX, ExecRecordOf, ExitRecord, Kind, ManagedExecRecord, ProcessEntry,
+    ProcessKey, process_flags,
 };
 
 use crate::{
@@ -44,7 +42,12 @@ pub(crate) fn process_fork(ctx: BtfTracePointContext) -> i32 {
         flags |= inherited & marks | process_flags::VIA_EXECUTOR | process_flags::IN_EXECUTOR;
     }
     let start = field!(child, task_start_boottime);
-    let entry = ProcessEntry { start, spawner, flags, reserved: 0 };
+    let entry = ProcessEntry {
+        start,
+        spawner,
+        flags,
+        reserved: 0,
+    };
     if PROCESSES.insert(tgid, entry, u64::from(BPF_ANY)).is_err() {
         debug!(&ctx, "process {} does not fit into the table", tgid);
     }
@@ -62,14 +65,25 @@ pub(crate) fn process_exec(ctx: BtfTracePointContext) -> i32 {
     let flags = mark_exec(current, dentry_of(file));
     if flags & process_flags::BY_MANAGER != 0 {
         managed_exec(current, file);
-    } else if let Some(mut entry) = maps::reserve::<ExecRecord>(&BULK, Kind::Exec) {
-        let record = entry.as_mut_ptr();
-        // SAFETY: `record` is ours until it is submitted.
-        maps::head::<ExecRecord>(unsafe { &raw mut (*record).header }, Kind::Exec);
-        fill(record, current, file);
-        entry.submit(0);
+    } else if args_of(current).total() <= ARGS_SHORT as u64 {
+        bulk_exec::<ARGS_SHORT>(current, file);
+    } else {
+        bulk_exec::<ARGS_MAX>(current, file);
     }
     0
+}
+
+#[inline(always)]
+fn bulk_exec<const ARGS: usize>(current: u64, file: u64) {
+    let Some(mut entry) = maps::reserve::<ExecRecordOf<ARGS>>(&BULK, Kind::Exec) else {
+        return;
+    };
+    let record = entry.as_mut_ptr();
+    // SAFETY: `record` is ours until it is submitted.
+    let header = unsafe { &raw mut (*record).header };
+    let time = maps::head::<ExecRecordOf<ARGS>>(header, Kind::Exec);
+    fill(record, current, file);
+    maps::submit_bulk(entry, time);
 }
 
 #[inline(always)]
@@ -85,11 +99,11 @@ fn managed_exec(current: u64, file: u64) {
         fill(exec, current, file);
         path::kernfs(&raw mut (*record).cgroup, task::cgroup_node(current));
         let mm: u64 = field!(current, task_mm);
-        let (total, len) = copy_user::<ENV_MAX>(
-            (&raw mut (*record).env).cast(),
-            field!(mm, mm_env_start),
-            field!(mm, mm_env_end),
-        );
+        let env = Span {
+            start: field!(mm, mm_env_start),
+            end: field!(mm, mm_env_end),
+        };
+        let (total, len) = copy_user::<ENV_MAX>((&raw mut (*record).env).cast(), &env);
         (*record).env_total = total;
         (*record).env_len = len;
     }
@@ -98,8 +112,7 @@ fn managed_exec(current: u64, file: u64) {
 
 /// Fills in all but the header.
 #[inline(always)]
-fn fill(record: *mut ExecRecord, current: u64, file: u64) {
-    let mm: u64 = field!(current, task_mm);
+fn fill<const ARGS: usize>(record: *mut ExecRecordOf<ARGS>, current: u64, file: u64) {
     let fs: u64 = field!(current, task_fs);
     // SAFETY: `record` was reserved by the caller.
     unsafe {
@@ -107,11 +120,7 @@ fn fill(record: *mut ExecRecord, current: u64, file: u64) {
         kernel::file_facts(&raw mut (*record).exe, field!(file, file_inode));
         from_struct_path(&raw mut (*record).exe_path, file, offset!(file_path));
         from_struct_path(&raw mut (*record).cwd, fs, offset!(fs_pwd));
-        let (total, len) = copy_user::<ARGS_MAX>(
-            (&raw mut (*record).args).cast(),
-            field!(mm, mm_arg_start),
-            field!(mm, mm_arg_end),
-        );
+        let (total, len) = copy_user::<ARGS>((&raw mut (*record).args).cast(), &args_of(current));
         (*record).args_total = total;
         (*record).args_len = len;
     }
@@ -142,15 +151,43 @@ fn dentry_of(file: u64) -> u64 {
     field!(file + u64::from(offset!(file_path)), path_dentry)
 }
 
+/// A stretch of user memory.
+struct Span {
+    start: u64,
+    end: u64,
+}
+
+impl Span {
+    #[inline(always)]
+    fn total(&self) -> u64 {
+        self.end.saturating_sub(self.start)
+    }
+}
+
+/// Where the argument vector lies.
+#[inline(always)]
+fn args_of(current: u64) -> Span {
+    let mm: u64 = field!(current, task_mm);
+    Span {
+        start: field!(mm, mm_arg_start),
+        end: field!(mm, mm_arg_end),
+    }
+}
+
 /// Copies at most `MAX` bytes of user memory. Returns how many there are and how many were had.
 ///
 /// The pages were written by this very execve; one that was swapped out already reads as nothing.
 #[inline(always)]
-fn copy_user<const MAX: usize>(to: *mut u8, start: u64, end: u64) -> (u32, u32) {
-    let total = end.saturating_sub(start);
-    let wanted = if total > MAX as u64 { MAX as u64 } else { total };
+fn copy_user<const MAX: usize>(to: *mut u8, from: &Span) -> (u32, u32) {
+    let total = from.total();
+    let wanted = if total > MAX as u64 {
+        MAX as u64
+    } else {
+        total
+    };
     // SAFETY: `to` has room for MAX bytes; the helper checks the source.
-    let failed = unsafe { bpf_probe_read_user(to.cast(), wanted as u32, start as *const _) } != 0;
+    let failed =
+        unsafe { bpf_probe_read_user(to.cast(), wanted as u32, from.start as *const _) } != 0;
     (total as u32, if failed { 0 } else { wanted as u32 })
 }
 
@@ -180,7 +217,12 @@ fn mark_exec(current: u64, dentry: u64) -> u32 {
     // No spawner is tgid 0. Its start repeats ours only so that the compiler does not turn a run
     // of zeroes into a memset, which BPF does not have.
     let spawner = ProcessKey::new(0, key.start);
-    let entry = ProcessEntry { start: key.start, spawner, flags, reserved: 0 };
+    let entry = ProcessEntry {
+        start: key.start,
+        spawner,
+        flags,
+        reserved: 0,
+    };
     let _ = PROCESSES.insert(key.tgid, entry, u64::from(BPF_ANY));
     flags
 }
@@ -199,7 +241,10 @@ fn is_executor(name: u64) -> bool {
 }
 
 const SYSTEMD: u64 = u64::from_le_bytes(*b"systemd\0");
-const EXECUTOR: [u64; 2] = [u64::from_le_bytes(*b"systemd-"), u64::from_le_bytes(*b"executor")];
+const EXECUTOR: [u64; 2] = [
+    u64::from_le_bytes(*b"systemd-"),
+    u64::from_le_bytes(*b"executor"),
+];
 
 /// Called by each thread that ends; the last one, of a process that had executed something,
 /// reports it.
@@ -213,20 +258,22 @@ pub(crate) fn process_exit(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let key = ProcessKey::new(current_tgid(), start_of(current));
-    let Some(known) = task::entry(&key) else { return 0 };
+    let Some(known) = task::entry(&key) else {
+        return 0;
+    };
     if known.flags & process_flags::EXECED == 0 {
         return 0;
     }
     if let Some(mut entry) = maps::reserve::<ExitRecord>(&BULK, Kind::Exit) {
         let record = entry.as_mut_ptr();
         // SAFETY: `record` is ours until it is submitted.
-        unsafe {
-            maps::head::<ExitRecord>(&raw mut (*record).header, Kind::Exit);
+        let time = unsafe {
             (*record).key = key;
             (*record).status = field!(current, task_exit_code);
             (*record).reserved = 0;
-        }
-        entry.submit(0);
+            maps::head::<ExitRecord>(&raw mut (*record).header, Kind::Exit)
+        };
+        maps::submit_bulk(entry, time);
     }
     0
 }

@@ -64,7 +64,11 @@ pub(crate) fn facts(facts: *mut TaskFacts, task: u64) {
 /// Ids for which zero would be a lie: unset when the kernel has no such field.
 #[inline(always)]
 fn or_unset(base: u64, offset: u32) -> u32 {
-    if offset == MISSING { u32::MAX } else { kernel::read_at(base, offset) }
+    if offset == MISSING {
+        u32::MAX
+    } else {
+        kernel::read_at(base, offset)
+    }
 }
 
 /// Address of the kernfs node of the task's cgroup in the unified hierarchy.

@@ -5,7 +5,7 @@ use whodunit_common::{WatchKey, change_flags, watch_flags};
 use crate::{
     kernel::{self, device_of, field},
     maps::WATCHES,
-    path,
+    path::{self, Dentry},
 };
 
 /// Why a dentry matters.
@@ -33,14 +33,21 @@ pub(crate) fn matching(dentry: u64, structural: bool) -> Option<Match> {
     let mut device = 0;
     let mut below = 0u32;
     for depth in 0..LEVELS {
-        let parent: u64 = field!(dentry, dentry_parent);
+        let Dentry {
+            parent,
+            name,
+            inode,
+        } = path::dentry(dentry);
         if device == 0 {
             // All ancestors are on the object's superblock.
             device = device_of(field!(parent, dentry_inode));
         }
-        let inode: u64 = field!(dentry, dentry_inode);
         if inode != 0 {
-            let key = WatchKey { inode: field!(inode, inode_ino), device, reserved: 0 };
+            let key = WatchKey {
+                inode: field!(inode, inode_ino),
+                device,
+                reserved: 0,
+            };
             // SAFETY: values are replaced as a whole by the agent alone; a stale one is harmless.
             if let Some(watch) = unsafe { WATCHES.get(key) } {
                 let wanted = match depth {
@@ -51,13 +58,21 @@ pub(crate) fn matching(dentry: u64, structural: bool) -> Option<Match> {
                 };
                 // If not, it may still be the directory above one that is not watched yet.
                 if wanted {
-                    return Some(Match { id: watch.id, depth, flags: 0 });
+                    return Some(Match {
+                        id: watch.id,
+                        depth,
+                        flags: 0,
+                    });
                 }
             }
         }
-        let name = kernel::read::<[u32; 2]>(path::dentry_name(dentry));
+        let name = kernel::read::<[u32; 2]>(name);
         if depth > 0 && name == SYSTEMD && is_search_directory(below) {
-            return Some(Match { id: 0, depth, flags: change_flags::BY_NAME });
+            return Some(Match {
+                id: 0,
+                depth,
+                flags: change_flags::BY_NAME,
+            });
         }
         below = name[0];
         if parent == dentry {

@@ -127,22 +127,38 @@ impl Agent {
         self.watching.watches.len()
     }
 
-    /// Handles all that waits in the rings and in the fanotify queue. Says whether more waits.
-    pub(crate) fn drain(&mut self) -> bool {
+    /// Handles all that waits in the rings and in the fanotify queue. Returns how much that was.
+    pub(crate) fn drain_all(&mut self) -> usize {
+        let mut handled = 0;
+        loop {
+            let (count, more) = self.drain();
+            handled += count;
+            if !more {
+                return handled;
+            }
+        }
+    }
+
+    /// Handles one batch. Says how much that was, and whether more waits.
+    fn drain(&mut self) -> (usize, bool) {
         let mut batch = std::mem::take(&mut self.batch);
         // Marks first: what led to them is in the rings already.
-        let more = match self.watching.watches.fanotify() {
-            Some(fanotify) => match fanotify.read(&mut batch.files) {
-                Ok(drained) => drained == Drained::More,
-                Err(error) => {
-                    log::warn!("{error}");
-                    false
-                }
-            },
+        let more = match self
+            .watching
+            .watches
+            .fanotify()
+            .map(|marks| marks.read(&mut batch.files))
+        {
+            Some(Ok(drained)) => drained == Drained::More,
+            Some(Err(error)) => {
+                log::warn!("{error}");
+                false
+            }
             None => false,
         };
         let seen_at = self.facts.now().boot;
         self.rings.take(&mut batch.records, &mut batch.errors);
+        let count = batch.records.len() + batch.files.len();
         for record in batch.records.drain(..) {
             self.record(record);
         }
@@ -154,7 +170,7 @@ impl Agent {
             self.file_event(event, seen_at);
         }
         self.batch = batch;
-        more
+        (count, more)
     }
 
     fn record(&mut self, record: Record) {

@@ -8,6 +8,8 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
+use whodunit_common::BULK_WAKE_INTERVAL;
+
 use super::{Agent, Totals, stream::Stream};
 use crate::{
     emit::{Encoder, Format, Sink, Style, Target},
@@ -17,6 +19,8 @@ use crate::{
 
 /// How often losses are reported and names are looked up anew.
 const TICK: Duration = Duration::from_millis(500);
+/// How long after a wakeup for the bulk ring it is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_nanos(BULK_WAKE_INTERVAL + 2_000_000);
 /// How long the sink may take at the end.
 const FINISH: Duration = Duration::from_secs(5);
 /// Events that may wait for a slow reader.
@@ -84,10 +88,15 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
         }
     };
     tokio::pin!(end);
+    let mut look_again = false;
     loop {
         tokio::select! {
             woken = priority.ready() => woken?,
-            woken = bulk.ready() => woken?,
+            woken = bulk.ready() => {
+                woken?;
+                look_again = true;
+            }
+            () = sleep(LOOK_AGAIN), if look_again => look_again = false,
             woken = woken(marks.as_ref()) => woken?,
             woken = mounts.ready() => {
                 woken?;
@@ -98,12 +107,13 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
-        while agent.drain() {}
+        // More may come without a wakeup: see BULK_WAKE_INTERVAL.
+        look_again |= agent.drain_all() > 0;
         if agent.is_done() {
             break;
         }
     }
-    agent.drain();
+    agent.drain_all();
     agent.finish(FINISH).context("the output is not complete")
 }
 

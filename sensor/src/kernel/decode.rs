@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 use whodunit_common::{
-    ABI_VERSION, ChangeRecord, ExecRecord, ExitRecord, FileFacts, Header, Kind, ManagedExecRecord,
-    PathBytes, ProcessKey, TaskFacts, Verb, path_state,
+    ABI_VERSION, ChangeRecord, ExecRecord, ExecRecordOf, ExitRecord, FileFacts, Header, Kind,
+    ManagedExecRecord, PathBytes, ProcessKey, ShortExecRecord, TaskFacts, Verb, path_state,
 };
 
 use super::record::{ChangeSeen, ExecSeen, ExitSeen, ManagedSeen, PathSeen, Record, TaskSeen};
@@ -45,7 +45,7 @@ unsafe trait Plain {}
 // SAFETY: integers and arrays of integers alone; sensor-common checks the layouts.
 unsafe impl Plain for Header {}
 // SAFETY: as above.
-unsafe impl Plain for ExecRecord {}
+unsafe impl<const ARGS: usize> Plain for ExecRecordOf<ARGS> {}
 // SAFETY: as above.
 unsafe impl Plain for ManagedExecRecord {}
 // SAFETY: as above.
@@ -80,15 +80,18 @@ pub fn decode(bytes: &[u8], tier: Tier) -> Result<Record, DecodeError> {
         value: header.kind,
     })?;
     Ok(match kind {
-        Kind::Exec => Record::Exec(Box::new(exec(view(bytes)?))),
+        Kind::Exec if header.size as usize == size_of::<ShortExecRecord>() => {
+            Record::Exec(Box::new(exec(view::<ShortExecRecord>(bytes)?)))
+        }
+        Kind::Exec => Record::Exec(Box::new(exec(view::<ExecRecord>(bytes)?))),
         Kind::ManagedExec => Record::Exec(Box::new(managed_exec(view(bytes)?))),
         Kind::Exit => Record::Exit(exit(view(bytes)?)),
         Kind::Change => Record::Change(Box::new(change(view(bytes)?, tier)?)),
     })
 }
 
-fn exec(record: &ExecRecord) -> ExecSeen {
-    let ExecRecord {
+fn exec<const ARGS: usize>(record: &ExecRecordOf<ARGS>) -> ExecSeen {
+    let ExecRecordOf {
         header,
         task: facts,
         exe,
