@@ -22,17 +22,21 @@ pub enum Verb {
     Mkdir = 6,
     /// A directory was removed.
     Rmdir = 7,
-    /// A FIFO, socket, device or empty file was made by mknod.
+    /// A FIFO, socket, device or empty regular file was made by mknod.
     Mknod = 8,
     /// Mode, owner, times or size were set by path.
     Setattr = 9,
     /// The last descriptor of a file that was open for writing was closed.
     Closed = 10,
+    /// Something was mounted over it, or a mount was moved there.
+    Mount = 11,
+    /// A manager opened it for reading: what it really loads, whatever put it there.
+    Load = 12,
 }
 
 impl Verb {
     /// Every verb, in the order of its number.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Create,
         Self::Write,
         Self::Rename,
@@ -44,6 +48,8 @@ impl Verb {
         Self::Mknod,
         Self::Setattr,
         Self::Closed,
+        Self::Mount,
+        Self::Load,
     ];
 
     /// The verb with this number.
@@ -89,7 +95,8 @@ pub struct ChangeRecord {
     pub replaced: FileFacts,
     /// The name concerned, up to the root of its file system.
     pub path: PathBytes<{ PATH_MAX + NAME_MAX }>,
-    /// The old name of a rename or link, or the text of a symbolic link.
+    /// The old name of a rename or link, or the text of a symbolic link, the name of an extended
+    /// attribute, or the source of a mount.
     pub from: PathBytes<{ PATH_MAX + NAME_MAX }>,
 }
 

@@ -83,6 +83,7 @@ offsets! {
     inode_nlink,
     inode_uid,
     super_block_dev,
+    super_block_magic,
     dentry_parent,
     dentry_name,
     dentry_inode,

@@ -6,9 +6,14 @@
 #![no_std]
 #![no_main]
 
+mod attributes;
+mod change;
 mod file;
+mod hook;
 mod kernel;
+mod manager;
 mod maps;
+mod mount;
 mod path;
 mod process;
 mod task;

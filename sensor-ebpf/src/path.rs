@@ -70,9 +70,9 @@ pub(crate) fn from_mount<const N: usize>(path: *mut PathBytes<N>, mnt: u64, dent
             name,
             inode: _,
         } = self::dentry(dentry);
-        if dentry == root || dentry == parent {
+        if dentry == root {
             let above: u64 = field!(mount, mount_parent);
-            if above == mount || above == 0 || dentry != root {
+            if above == mount || above == 0 {
                 finish(path, 0);
                 break;
             }
@@ -80,6 +80,12 @@ pub(crate) fn from_mount<const N: usize>(path: *mut PathBytes<N>, mnt: u64, dent
             mount = above;
             root = field!(mount + u64::from(offset!(mount_mnt)), vfsmount_root);
             continue;
+        }
+        if dentry == parent {
+            // In no directory: a memfd, whose name is all there is.
+            push(path, name);
+            finish(path, 0);
+            break;
         }
         if !push(path, name) {
             break;

@@ -67,7 +67,13 @@ pub(crate) fn matching(dentry: u64, structural: bool) -> Option<Match> {
             }
         }
         let name = kernel::read::<[u32; 2]>(name);
-        if depth > 0 && name == SYSTEMD && is_search_directory(below) {
+        // A directory of that name comes or goes, or something does in what may be in a load path.
+        let by_name = if depth == 0 {
+            structural
+        } else {
+            is_search_directory(below)
+        };
+        if name == SYSTEMD && by_name {
             return Some(Match {
                 id: 0,
                 depth,

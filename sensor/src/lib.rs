@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod cli;
+pub mod content;
 pub mod correlate;
 pub mod detect;
 pub mod emit;

@@ -250,6 +250,20 @@ fn a_change_names_its_writer() {
 }
 
 #[test]
+fn a_change_tells_what_the_file_says() {
+    let mut change = change(Verb::Closed);
+    let told = |change: &Change| check(Body::Change(change.clone()));
+    let value = told(&change)["unmapped"]["change"]["content"].clone();
+    assert_eq!(value["settings"]["interval_seconds"], 60);
+    assert_eq!(value["lines_added"], 1);
+    change.content = Some(Box::new(full_content()));
+    let value = told(&change)["unmapped"]["change"]["content"].clone();
+    assert_eq!(value["settings"]["runs"], json!(["A=\u{1b}[2J", ""]));
+    change.content = Some(Box::default());
+    assert_eq!(told(&change)["unmapped"]["change"]["content"], json!({}));
+}
+
+#[test]
 fn every_finding_is_valid() {
     check(Body::Finding(Box::new(minimal_finding())));
     for severity in [

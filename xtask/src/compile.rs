@@ -18,8 +18,20 @@ pub(crate) fn ebpf() -> Result<PathBuf> {
         .join(BPF_TARGET)
         .join("release/whodunit-ebpf");
     let product = util::product("bpf/whodunit-ebpf");
-    util::write_if_changed(&product, &util::read(&built)?, 0o644)?;
+    util::write_if_changed(&product, &util::read(&without_dwarf(built)?)?, 0o644)?;
     Ok(product)
+}
+
+/// The object without its DWARF, which BTF was made from and which the agent would carry about
+/// for nothing. Where there is no llvm-strip it is left in.
+fn without_dwarf(object: PathBuf) -> Result<PathBuf> {
+    let Some(strip) = toolchain::llvm_tool("llvm-strip") else {
+        return Ok(object);
+    };
+    let stripped = object.with_file_name("whodunit-ebpf.stripped");
+    let mut command = std::process::Command::new(strip);
+    util::check(command.arg("-g").arg("-o").arg(&stripped).arg(&object))?;
+    Ok(stripped)
 }
 
 /// A cargo subcommand on the kernel crate, with its toolchain and flags.

@@ -225,6 +225,11 @@ fn llvm_of(compiler: Compiler) -> Option<u32> {
     )
 }
 
+/// A tool of that LLVM, if it is installed.
+pub(crate) fn llvm_tool(name: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(LLVM_BIN).join(name)).filter(|path| path.is_file())
+}
+
 /// A bpf-linker of the right version whose LLVM is at least `llvm`.
 fn linker_for(llvm: u32) -> Option<PathBuf> {
     let ours = linker_root().ok()?.join("bin/bpf-linker");

@@ -1,18 +1,22 @@
 //! From what the file probes saw to changes of units.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use whodunit_common::{ProcessKey, change_flags};
 
 use super::{facts::Facts, processes::credentials, watching::Watching};
 use crate::{
-    event::{Change, FileClass, FileIdentity, Tier, Verb},
+    event::{Actor, Change, FileClass, FileIdentity, Process, Tier, Verb},
     kernel::{
         ChangeSeen, KernelProcesses, PathSeen, TaskSeen,
-        fanotify::{Fanotify, FileChange, Look, Standing},
+        fanotify::{FileChange, Look, Standing},
     },
     lineage::Table,
-    systemd::load_path::Serves,
+    systemd::{
+        load_path::Serves,
+        load_paths::{self, classify_by_name},
+        unit_name::{UnitName, unit_of_dropin_dir},
+    },
 };
 
 /// A change, and whose manager it concerns.
@@ -39,32 +43,47 @@ pub(crate) fn seen_by_programs(
     facts: &Facts,
 ) -> Option<Classified> {
     let named = name(&seen, watching, facts);
-    let task = seen.task;
-    let writer = table.actor(
-        task.key,
-        &task.ancestors,
-        credentials(&task, facts),
-        seen.time,
-        |boot| facts.time(boot),
-    );
+    let flags = seen.flags;
+    let change = described(seen, named, table, facts);
+    let directory = flags & change_flags::DIRECTORY != 0;
     classify(
-        Change {
-            verb: seen.verb,
-            path: named.path,
-            truncated: named.truncated,
-            from: named.from,
-            target: seen.target,
-            object: seen.object,
-            class: FileClass::Other,
-            unit: None,
-            truncates: seen.flags & change_flags::TRUNCATE != 0,
-            tier: seen.tier,
-            writer,
-            sha256: None,
-        },
-        seen.flags & change_flags::DIRECTORY != 0,
+        change,
+        directory,
+        flags & change_flags::BY_NAME != 0,
         watching,
     )
+}
+
+/// A record as a change of which it is not known yet what it is to systemd.
+fn described(seen: ChangeSeen, named: Named, table: &mut Table, facts: &Facts) -> Change {
+    let ChangeSeen {
+        time,
+        task,
+        verb,
+        flags,
+        object,
+        target,
+        tier,
+        ..
+    } = seen;
+    let who = credentials(&task, facts);
+    let writer = table.actor(task.key, &task.ancestors, who, time, |boot| {
+        facts.time(boot)
+    });
+    Change {
+        verb,
+        path: named.path,
+        truncated: named.truncated,
+        from: named.from,
+        target,
+        object,
+        class: FileClass::Other,
+        unit: None,
+        truncates: flags & change_flags::TRUNCATE != 0,
+        tier,
+        writer,
+        content: None,
+    }
 }
 
 /// The host's names: by the watched directory where one matched, else by the mount table.
@@ -160,9 +179,10 @@ pub(crate) fn seen_by_marks(
             truncates: false,
             tier: Tier::Tracepoint,
             writer,
-            sha256: None,
+            content: None,
         },
         event.is_directory,
+        false,
         watching,
     )
 }
@@ -184,21 +204,33 @@ fn task_of(pid: u32, table: &Table, processes: &KernelProcesses) -> TaskSeen {
 }
 
 /// What the path is to systemd. `None` for what is nothing to it, as a temporary name.
-fn classify(mut change: Change, directory: bool, watching: &Watching) -> Option<Classified> {
-    let new = watching.paths.classify(&change.path);
-    let old = change
-        .from
-        .as_deref()
-        .and_then(|from| watching.paths.classify(from));
-    let matters = |class: FileClass| class != FileClass::Other;
+fn classify(
+    mut change: Change,
+    directory: bool,
+    by_name: bool,
+    watching: &Watching,
+) -> Option<Classified> {
+    if let Some(unit) = watching.targets.unit_of(&change.path) {
+        change.class = FileClass::Target;
+        change.unit = Some(unit.to_owned());
+        return Some(Classified {
+            change,
+            serves: Serves::Everyone,
+            structural: false,
+        });
+    }
+    let verdict = |path: &str| {
+        let known = watching.paths.classify(path);
+        known.or_else(|| by_name.then(|| classify_by_name(path)).flatten())
+    };
+    let new = verdict(&change.path);
+    let old = change.from.as_deref().and_then(verdict);
+    let is = |class: FileClass| move |found: &load_paths::Classified| found.class == class;
     let structural = directory
-        || change.verb == Verb::Symlink
-            && new
-                .as_ref()
-                .is_some_and(|new| new.class == FileClass::Directory);
+        || change.verb == Verb::Symlink && new.as_ref().is_some_and(is(FileClass::Directory));
     // Out of a load path counts as much as into one.
-    let new = new.filter(|new| matters(new.class));
-    let old = old.filter(|old| matters(old.class));
+    let new = new.filter(|new| !is(FileClass::Other)(new));
+    let old = old.filter(|old| !is(FileClass::Other)(old));
     let verdict = new.or(old)?;
     change.class = verdict.class;
     change.unit = verdict.unit;
@@ -234,31 +266,95 @@ pub(crate) fn may_matter(event: &FileChange, watching: &Watching) -> bool {
         })
 }
 
-/// What is in a directory that has just been marked, as if it had been made by `pid`.
-pub(crate) fn found_inside(dir: &Path, id: u32, pid: u32) -> Vec<FileChange> {
-    use crate::kernel::fanotify::{Place, scan};
-    let Ok(listing) = scan(dir) else {
-        return Vec::new();
+/// A file that was there when its directory came into view: made before anybody looked, or
+/// brought along by a mount.
+pub(crate) fn found(path: &Path, facts: &Facts, watching: &Watching) -> Option<Classified> {
+    let object = facts.mounts.identify_link(path).ok()?;
+    let text = std::fs::read_link(path).ok();
+    let unknown = Actor {
+        process: Arc::new(Process::unknown(facts.now())),
+        ancestry: Vec::new(),
     };
-    listing
-        .entries
-        .into_iter()
-        .map(|found| FileChange {
-            verb: Verb::Create,
-            is_directory: found.facts.mode & 0o170_000 == 0o040_000,
-            at: Some(Place {
-                dir: Some(id),
-                name: found.name,
-            }),
+    classify(
+        Change {
+            verb: if text.is_some() {
+                Verb::Symlink
+            } else {
+                Verb::Create
+            },
+            path: path.to_string_lossy().into_owned(),
+            truncated: false,
             from: None,
-            pid,
-            watched: None,
-            object: None,
-        })
-        .collect()
+            target: text.map(|text| text.to_string_lossy().into_owned()),
+            object,
+            class: FileClass::Other,
+            unit: None,
+            truncates: false,
+            tier: Tier::Tracepoint,
+            writer: unknown,
+            content: None,
+        },
+        object.mode & 0o170_000 == 0o040_000,
+        false,
+        watching,
+    )
 }
 
-/// Looks at what an event is about, on behalf of [`seen_by_marks`].
-pub(crate) fn look(fanotify: &Fanotify, event: &FileChange) -> Look {
-    fanotify.look(event)
+/// A file that a manager reads.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) change: Classified,
+    /// Whether it lies where the manager is known to look.
+    pub(crate) listed: bool,
+}
+
+/// What a manager loads. `None` for what defines no unit and sets nothing.
+pub(crate) fn loaded(
+    seen: ChangeSeen,
+    watching: &Watching,
+    table: &mut Table,
+    facts: &Facts,
+) -> Option<Loaded> {
+    let named = name(&seen, watching, facts);
+    let listed = watching.paths.classify(&named.path).is_some()
+        || watching.targets.unit_of(&named.path).is_some();
+    if !listed && !looks_like_unit(&named.path) {
+        return None;
+    }
+    let manager = (seen.task.key.tgid, seen.task.uid);
+    let change = described(seen, named, table, facts);
+    if listed {
+        let change = classify(change, false, false, watching)?;
+        return Some(Loaded { change, listed });
+    }
+    let unit = change.path.rsplit('/').next().map(str::to_owned);
+    let serves = match manager {
+        (1, _) => Serves::System,
+        (_, Some(uid)) => Serves::User(uid),
+        (_, None) => Serves::Elsewhere,
+    };
+    let change = Change {
+        class: FileClass::UnitFile,
+        unit,
+        ..change
+    };
+    Some(Loaded {
+        change: Classified {
+            change,
+            serves,
+            structural: false,
+        },
+        listed,
+    })
+}
+
+/// Whether a path ends as a unit file or a drop-in does.
+fn looks_like_unit(path: &str) -> bool {
+    let mut parts = path.rsplit('/');
+    let (name, directory) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
+    UnitName::parse(name).is_ok()
+        || name.ends_with(".conf") && unit_of_dropin_dir(directory).is_some()
 }

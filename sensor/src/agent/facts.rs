@@ -29,14 +29,15 @@ impl Facts {
         })
     }
 
-    /// Looks for what changed: the wall clock, /etc/passwd, the mounts.
-    pub(crate) fn refresh(&mut self) {
+    /// Looks for what changed: the wall clock, /etc/passwd. Says whether there are other users.
+    pub(crate) fn refresh(&mut self) -> bool {
         if let Err(error) = self.clock.refresh() {
             log::warn!("{error}");
         }
-        if let Err(error) = self.users.refresh() {
+        self.users.refresh().unwrap_or_else(|error| {
             log::debug!("{error}");
-        }
+            false
+        })
     }
 
     /// Reads the mount table again.

@@ -2,9 +2,13 @@
 
 mod changes;
 mod facts;
+mod files;
+mod held;
 mod processes;
+mod recent;
 mod run;
 mod stream;
+mod targets;
 mod watching;
 
 use std::{sync::Arc, time::Duration};
@@ -15,20 +19,22 @@ pub use run::{Options, run};
 pub use stream::Totals;
 
 use crate::{
-    correlate::{Correlator, Seen, Started},
+    content::{self, Contents},
+    correlate::{Correlator, Started},
     emit::SinkError,
-    event::{Body, Event, Health, LossCount, Tier, Verb},
+    event::{Body, Event, Health, Tier},
     host::procs,
     kernel::{
         KernelProcesses, Losses, Probes, Record, Rings, TierChoice, Watches,
-        fanotify::{Drained, Fanotify, FileChange, FileEvent, Scope},
+        fanotify::{Drained, Fanotify, FileEvent},
     },
     lineage::{Known, Limits, Table},
     systemd::presence,
 };
-use changes::Classified;
 use facts::Facts;
+use held::Waiting;
 use processes::Cgroups;
+use recent::Recent;
 use stream::Stream;
 use watching::Watching;
 
@@ -44,6 +50,11 @@ pub(crate) struct Agent {
     watching: Watching,
     correlator: Correlator,
     installed: crate::systemd::installed::Installed,
+    recent: Recent,
+    /// Whether units changed since it was last found out what timed ones rest on.
+    targets_due: bool,
+    held: Waiting,
+    contents: Contents,
     stream: Stream,
     exits: bool,
     lost: u64,
@@ -90,12 +101,20 @@ impl Agent {
             watching,
             correlator: Correlator::default(),
             installed: crate::systemd::installed::Installed::default(),
+            recent: Recent::default(),
+            targets_due: false,
+            held: Waiting::default(),
+            contents: Contents::new(content::Limits::default()),
             stream,
             exits,
             lost: 0,
             batch: Batch::default(),
             probes,
         };
+        agent
+            .watching
+            .refresh_targets(&mut agent.installed, &agent.facts);
+        agent.learn_contents();
         agent.tell_start();
         Ok(agent)
     }
@@ -169,6 +188,7 @@ impl Agent {
         for event in batch.files.drain(..) {
             self.file_event(event, seen_at);
         }
+        self.tell_due();
         self.batch = batch;
         (count, more)
     }
@@ -194,17 +214,7 @@ impl Agent {
                         .tell(self.facts.time(seen.time), Body::Exit(exit));
                 }
             }
-            Record::Change(seen) => {
-                let time = seen.time;
-                if !self.facts.mounts.shows(seen.object.device) {
-                    self.facts.refresh_mounts();
-                }
-                let change =
-                    changes::seen_by_programs(*seen, &self.watching, &mut self.table, &self.facts);
-                if let Some(change) = change {
-                    self.changed(change, time);
-                }
-            }
+            Record::Change(seen) => self.changed_by_programs(*seen),
         }
     }
 
@@ -215,8 +225,8 @@ impl Agent {
             .argv
             .iter()
             .any(|argument| argument == "--user");
-        if user && exec.process.uid != u32::MAX {
-            self.watching.add_user(exec.process.uid, &self.facts);
+        if user && self.watching.add_user(exec.process.uid, &self.facts) {
+            self.survey();
         }
     }
 
@@ -225,6 +235,10 @@ impl Agent {
         let Body::Exec(exec) = &event.body else {
             return;
         };
+        let spawned = exec.systemd.as_ref().is_some_and(|context| context.spawned);
+        if spawned {
+            self.tell_all();
+        }
         if !self.correlator.concerns(exec) {
             return;
         }
@@ -248,111 +262,17 @@ impl Agent {
         }
     }
 
-    fn file_event(&mut self, event: FileEvent, seen_at: u64) {
-        match event {
-            FileEvent::Change(change) => self.marked(&change, seen_at, 0),
-            FileEvent::Gone { id, .. } => self.watching.watches.remove(id),
-            FileEvent::Moved { .. } => {
-                self.watching.survey(&self.facts);
-            }
-            FileEvent::Overflow => {
-                self.lost += 1;
-                let loss = LossCount {
-                    stage: "fanotify",
-                    kind: "change",
-                    count: 1,
-                };
-                self.stream
-                    .tell(self.facts.now(), Body::Health(Health::Loss(vec![loss])));
-                self.watching.survey(&self.facts);
-            }
-        }
-    }
-
-    /// A change that fanotify reports. What is inside a new directory may have been made before
-    /// it was marked: it is listed, `depth` levels down.
-    fn marked(&mut self, event: &FileChange, seen_at: u64, depth: u32) {
-        if event.verb == Verb::Closed || !changes::may_matter(event, &self.watching) {
-            return;
-        }
-        let Some(fanotify) = self.watching.watches.fanotify() else {
-            return;
-        };
-        let look = changes::look(fanotify, event);
-        let change = changes::seen_by_marks(
-            event,
-            look,
-            seen_at,
-            &self.watching,
-            &mut self.table,
-            &self.kernel,
-            &self.facts,
-        );
-        let Some(change) = change else { return };
-        let made = event.verb == Verb::Mkdir || event.verb == Verb::Rename && event.is_directory;
-        let path = std::path::PathBuf::from(&change.change.path);
-        self.changed(change, seen_at);
-        if made && depth < 3 {
-            self.look_inside(&path, event.pid, seen_at, depth);
-        }
-    }
-
-    fn look_inside(&mut self, path: &std::path::Path, pid: u32, seen_at: u64, depth: u32) {
-        let Ok(identity) = self.facts.mounts.identify(path) else {
-            return;
-        };
-        self.watching.watch(path, &identity, Scope::Content);
-        let Some(id) = self.watching.watches.id(&identity) else {
-            return;
-        };
-        for inside in changes::found_inside(path, id, pid) {
-            self.marked(&inside, seen_at, depth + 1);
-        }
-    }
-
-    /// Tells a change and remembers it.
-    fn changed(&mut self, classified: Classified, time: u64) {
-        let Classified {
-            change,
-            serves,
-            structural,
-        } = classified;
-        let event = self
-            .stream
-            .tell(self.facts.time(time), Body::Change(change));
-        let Event {
-            uid,
-            sequence,
-            time,
-            body: Body::Change(change),
-        } = event
-        else {
-            return;
-        };
-        if change.verb == Verb::Rmdir {
-            self.watching.watches.forget(&change.object);
-        }
-        self.correlator.changed(Seen {
-            uid,
-            sequence,
-            time,
-            serves,
-            change: Arc::new(change),
-        });
-        if structural {
-            self.watching.survey(&self.facts);
-        }
-    }
-
-    /// File systems came or went: places may be elsewhere now.
-    pub(crate) fn mounts_changed(&mut self) {
-        self.facts.refresh_mounts();
-        self.watching.survey(&self.facts);
-    }
-
     /// What is due now and then: clocks, names, losses.
     pub(crate) fn tick(&mut self) {
-        self.facts.refresh();
+        if self.facts.refresh() && self.watching.add_users(&self.facts) {
+            self.survey();
+        }
+        self.tell_due();
+        if std::mem::take(&mut self.targets_due) {
+            self.watching
+                .refresh_targets(&mut self.installed, &self.facts);
+        }
+        self.look_into_new();
         let mut losses = self.losses.take();
         losses.extend(self.stream.losses());
         if !losses.is_empty() {
@@ -366,6 +286,14 @@ impl Agent {
         }
     }
 
+    /// How long until something that waits has to be told.
+    pub(crate) fn next_due(&self) -> Option<Duration> {
+        let due = self.held.next_due()?;
+        Some(Duration::from_nanos(
+            due.saturating_sub(self.facts.now().boot),
+        ))
+    }
+
     /// Whether there is no use in going on.
     pub(crate) fn is_done(&self) -> bool {
         self.stream.is_full() || self.stream.is_closed()
@@ -373,6 +301,7 @@ impl Agent {
 
     /// Detaches, writes what waits, and says what the run came to.
     pub(crate) fn finish(mut self, limit: Duration) -> Result<Totals, SinkError> {
+        self.tell_all();
         self.tick();
         let totals = self.stream.totals();
         let stopped = Health::Stopped {

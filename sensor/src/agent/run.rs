@@ -97,6 +97,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
                 look_again = true;
             }
             () = sleep(LOOK_AGAIN), if look_again => look_again = false,
+            () = due(agent.next_due()) => agent.tell_due(),
             woken = woken(marks.as_ref()) => woken?,
             woken = mounts.ready() => {
                 woken?;
@@ -115,6 +116,13 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
     }
     agent.drain_all();
     agent.finish(FINISH).context("the output is not complete")
+}
+
+async fn due(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => sleep(wait).await,
+        None => pending().await,
+    }
 }
 
 async fn woken(marks: Option<&Wake>) -> std::io::Result<()> {

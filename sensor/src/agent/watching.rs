@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::facts::Facts;
+use super::{facts::Facts, targets::Targets};
 use crate::{
     event::{FileIdentity, Manager},
     kernel::{Watches, fanotify::Scope},
     systemd::{
+        installed::Installed,
         load_path::UserDirs,
         load_paths::LoadPaths,
         presence::{self, RunningManager, State},
@@ -21,6 +22,8 @@ const SUBDIRECTORIES_MAX: usize = 4096;
 pub(crate) struct Watching {
     pub(crate) paths: LoadPaths,
     pub(crate) watches: Watches,
+    /// What timed units execute and read.
+    pub(crate) targets: Targets,
     /// Places that cannot be watched, each with its reason.
     pub(crate) blind: Vec<String>,
 }
@@ -32,27 +35,36 @@ impl Watching {
         let mut watching = Self {
             paths,
             watches,
+            targets: Targets::default(),
             blind: Vec::new(),
         };
         watching.survey(facts);
         watching
     }
 
-    /// Adds the load paths of a user manager that was not known.
-    pub(crate) fn add_user(&mut self, uid: u32, facts: &Facts) {
-        let manager = Manager::User(uid);
-        if !self.paths.unit_dirs(&manager).is_empty() {
-            return;
+    /// Adds the load paths of a user whose manager starts. Says whether they are new.
+    pub(crate) fn add_user(&mut self, uid: u32, facts: &Facts) -> bool {
+        if !self.paths.unit_dirs(&Manager::User(uid)).is_empty() {
+            return false;
         }
         let home = facts.users.all().iter().find(|user| user.uid == uid);
-        let runtime = format!("/run/user/{uid}");
         let home = home.map_or("/nonexistent", |user| user.home.as_str());
         self.paths
-            .add_user(UserDirs::new(uid, home, Some(&runtime)));
-        self.survey(facts);
+            .add_user(UserDirs::new(uid, home, Some(&format!("/run/user/{uid}"))));
+        true
     }
 
-    /// Looks which places exist now and watches them. Returns the directories that were new.
+    /// Adds the load paths of users that passwd has now. Says whether there are any.
+    pub(crate) fn add_users(&mut self, facts: &Facts) -> bool {
+        let homes: Vec<u32> = facts.users.homes().map(|user| user.uid).collect();
+        homes
+            .into_iter()
+            .filter(|&uid| self.add_user(uid, facts))
+            .count()
+            > 0
+    }
+
+    /// Looks which places exist now and watches them. Returns the directories that came into view.
     pub(crate) fn survey(&mut self, facts: &Facts) -> Vec<PathBuf> {
         let mut new = Vec::new();
         for place in presence::survey(&mut self.paths, &facts.mounts) {
@@ -122,6 +134,19 @@ impl Watching {
                 false
             }
         }
+    }
+
+    /// Watches a unit file that a manager loads from a place that is no load path.
+    pub(crate) fn add_unit(&mut self, path: &str, unit: Option<&str>, identity: &FileIdentity) {
+        self.targets.add(path, unit.unwrap_or_default());
+        self.watch(Path::new(path), identity, Scope::File);
+    }
+
+    /// Finds out anew what timed units rest on.
+    pub(crate) fn refresh_targets(&mut self, installed: &mut Installed, facts: &Facts) {
+        let mut targets = std::mem::take(&mut self.targets);
+        targets.refresh(installed, self, facts);
+        self.targets = targets;
     }
 
     fn gap(&mut self, reason: String) {

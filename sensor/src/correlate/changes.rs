@@ -49,10 +49,18 @@ pub struct Changes {
 
 impl Changes {
     /// Keeps a change, if it concerns a unit.
-    pub fn note(&mut self, seen: Seen) {
+    pub fn note(&mut self, mut seen: Seen) {
         let Some(name) = seen.change.unit.clone() else {
             return;
         };
+        if let Some(content) = &seen.change.content {
+            // What was said of the content stays in the event; its hash is enough here.
+            let content = Some(Box::new(content.without_texts()));
+            seen.change = Arc::new(Change {
+                content,
+                ..seen.change.as_ref().clone()
+            });
+        }
         if !self.by_name.contains_key(&name) {
             while self.by_name.len() >= NAMES_MAX
                 && let Some(oldest) = self.order.pop_front()

@@ -193,7 +193,7 @@ fn link(seen: &Seen) -> Cause {
         actor: Some(seen.change.writer.clone()),
         file: Some(CauseFile {
             path: seen.change.path.clone(),
-            sha256: seen.change.sha256.clone(),
+            sha256: seen.change.sha256().map(str::to_owned),
         }),
         unit: seen.change.unit.clone(),
         event_uid: Some(seen.uid.clone()),

@@ -25,6 +25,7 @@ const NAME_WIDTH: usize = 32;
 const SENTENCE_WIDTH: usize = 300;
 
 mod chain;
+mod content;
 
 /// How lines look.
 #[derive(Clone, Debug)]
@@ -251,6 +252,9 @@ impl Line<'_> {
             self.push(" from ");
             self.foreign(from, PATH_WIDTH);
         }
+        if let Some(content) = &change.content {
+            self.content(content);
+        }
         self.by(&change.writer);
     }
 
@@ -364,6 +368,8 @@ fn did(verb: Verb) -> &'static str {
         Verb::Unlink | Verb::Rmdir => "removed",
         Verb::Setattr => "altered",
         Verb::Closed => "wrote",
+        Verb::Mount => "mounted",
+        Verb::Load => "loaded",
     }
 }
 

@@ -19,6 +19,8 @@ pub fn verb(verb: Verb) -> &'static str {
         Verb::Mknod => "mknod",
         Verb::Setattr => "attributes",
         Verb::Closed => "closed",
+        Verb::Mount => "mount",
+        Verb::Load => "load",
     }
 }
 
@@ -36,6 +38,8 @@ pub fn past(verb: Verb) -> &'static str {
         Verb::Mknod => "made",
         Verb::Setattr => "changed attributes of",
         Verb::Closed => "finished writing",
+        Verb::Mount => "mounted over",
+        Verb::Load => "loaded",
     }
 }
 

@@ -1,6 +1,6 @@
 //! One thing done to a watched file or directory.
 
-use super::Actor;
+use super::{Actor, Content};
 
 pub use whodunit_common::Verb;
 
@@ -113,22 +113,33 @@ pub struct Change {
     pub tier: Tier,
     /// Who did it.
     pub writer: Actor,
-    /// SHA-256 of the content after the change, in hex, when it was read.
-    pub sha256: Option<String>,
+    /// What is in the file after the change, when that was looked at.
+    pub content: Option<Box<Content>>,
 }
 
 impl Change {
+    /// SHA-256 of the content after the change, in hex, when it was read; of a symbolic link
+    /// that of the file it leads to.
+    #[must_use]
+    pub fn sha256(&self) -> Option<&str> {
+        let content = self.content.as_ref()?;
+        let target = || content.link.as_ref()?.sha256.as_deref();
+        content.sha256.as_deref().or_else(target)
+    }
+
     /// OCSF `activity_id` of File System Activity for this change.
     #[must_use]
     pub fn activity_id(&self) -> u8 {
         match self.verb {
             Verb::Create | Verb::Link | Verb::Symlink | Verb::Mkdir | Verb::Mknod => 1,
+            Verb::Load => 2,
             Verb::Write | Verb::Closed => 3,
             // Cutting a file by its path changes its content.
             Verb::Setattr if self.truncates => 3,
             Verb::Unlink | Verb::Rmdir => 4,
             Verb::Rename => 5,
             Verb::Setattr => 6,
+            Verb::Mount => 12,
         }
     }
 

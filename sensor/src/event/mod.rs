@@ -4,6 +4,7 @@
 //! of an [`Event`] and the [`crate::host::Host`] it was seen on.
 
 mod change;
+mod content;
 mod finding;
 mod health;
 mod process;
@@ -11,6 +12,7 @@ mod systemd;
 mod time;
 
 pub use change::{Change, FileClass, FileIdentity, Tier, Verb};
+pub use content::{Content, Diff, LinkTarget, UnitSettings};
 pub use finding::{Cause, CauseFile, Finding, LinkKind, Related, Severity};
 pub use health::{Health, LossCount};
 pub use process::{Actor, Exec, Executable, Exit, Origin, Process, ProcessKey};

@@ -83,6 +83,38 @@ pub struct Process {
 }
 
 impl Process {
+    /// Nobody in particular: something was done, and nobody saw by whom.
+    #[must_use]
+    pub fn unknown(now: Timestamp) -> Self {
+        Self::of_key(ProcessKey::default(), None, now)
+    }
+
+    /// A process of which only the key and perhaps the spawner are known.
+    #[must_use]
+    pub fn of_key(key: ProcessKey, spawner: Option<ProcessKey>, started: Timestamp) -> Self {
+        Self {
+            key,
+            origin: Origin::Unknown,
+            spawner,
+            exe: None,
+            argv: Vec::new(),
+            argv_truncated: false,
+            cwd: None,
+            comm: String::new(),
+            uid: u32::MAX,
+            euid: u32::MAX,
+            gid: u32::MAX,
+            user: None,
+            auid: None,
+            session: None,
+            cgroup: None,
+            mount_ns: 0,
+            pid_ns: 0,
+            started,
+            executed: None,
+        }
+    }
+
     /// The short name people know it by: the file name of its program, or its comm.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -190,13 +190,26 @@ impl Mounts {
     ///
     /// When the path cannot be looked up.
     pub fn identify(&self, path: &Path) -> Result<FileIdentity, MountError> {
+        self.identity(path, 0)
+    }
+
+    /// As [`Mounts::identify`], of a link itself where `path` is one.
+    ///
+    /// # Errors
+    ///
+    /// When the path cannot be looked up.
+    pub fn identify_link(&self, path: &Path) -> Result<FileIdentity, MountError> {
+        self.identity(path, libc::O_NOFOLLOW)
+    }
+
+    fn identity(&self, path: &Path, flags: i32) -> Result<FileIdentity, MountError> {
         let lookup = |source| MountError::Lookup {
             path: path.to_owned(),
             source,
         };
         let file = fs::OpenOptions::new()
             .read(true)
-            .custom_flags(libc::O_PATH | libc::O_CLOEXEC)
+            .custom_flags(libc::O_PATH | libc::O_CLOEXEC | flags)
             .open(path)
             .map_err(lookup)?;
         let meta = file.metadata().map_err(lookup)?;

@@ -33,6 +33,7 @@ pub enum BtfError {
     Malformed(&'static str),
 }
 
+const KIND_PTR: u32 = 2;
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
@@ -106,7 +107,7 @@ impl Btf {
                     KIND_ARRAY => 12,
                     KIND_STRUCT | KIND_UNION | 15 | 19 => count * 12,
                     6 | KIND_FUNC_PROTO => count * 8,
-                    2 | 7..=12 | 16 | 18 => 0,
+                    KIND_PTR | 7..=12 | 16 | 18 => 0,
                     _ => return Err(BtfError::Malformed("a kind of type that is not known")),
                 };
         }
@@ -202,6 +203,18 @@ impl Btf {
     /// Size in bytes of `struct name`.
     pub(crate) fn size(&self, name: &str) -> Option<u32> {
         self.find(name, &[KIND_STRUCT]).map(|ty| ty.size_or_type)
+    }
+
+    /// Which parameter of `function` is the first that points to `struct name`, from 0.
+    pub(crate) fn position(&self, function: &str, name: &str) -> Option<u32> {
+        let prototype = self.get(self.find(function, &[KIND_FUNC])?.size_or_type)?;
+        (0..prototype.count()).find(|index| {
+            let parameter = self.word(prototype.at + 12 + *index as usize * 8 + 4);
+            self.resolve(parameter)
+                .filter(|pointer| pointer.kind() == KIND_PTR)
+                .and_then(|pointer| self.resolve(pointer.size_or_type))
+                .is_some_and(|target| self.name_is(target.name, name))
+        })
     }
 
     /// How many parameters the function takes; `None` if the kernel has no such function.

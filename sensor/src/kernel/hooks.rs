@@ -1,6 +1,6 @@
 //! The facts the kernel side can report, and the programs that report them.
 
-use super::btf::Btf;
+use super::{btf::Btf, load::TierChoice};
 use crate::event::Tier;
 
 /// One fact: a hook that one of several programs serves.
@@ -21,6 +21,8 @@ pub enum Family {
     Process,
     /// LSM hook `NAME`, or fentry or kprobe on `security_NAME`; programs `lsm_NAME` and so on.
     File,
+    /// fentry or kprobe on the function `NAME`, which no LSM hook stands for.
+    Function,
 }
 
 const fn process(name: &'static str, sees: &'static str) -> Hook {
@@ -39,12 +41,25 @@ const fn file(name: &'static str, sees: &'static str) -> Hook {
     }
 }
 
+const fn function(name: &'static str, sees: &'static str) -> Hook {
+    Hook {
+        name,
+        sees,
+        family: Family::Function,
+    }
+}
+
 /// Every hook.
 pub(crate) const HOOKS: &[Hook] = &[
     process("sched_process_fork", "who spawned a process"),
     process("sched_process_exec", "executed programs"),
     process("sched_process_exit", "ended processes"),
-    file("file_open", "files opened for writing or created"),
+    file(
+        "file_open",
+        "files opened for writing or created, and what managers load",
+    ),
+    function("__fput", "the end of writing"),
+    function("vfs_create", "empty files made by mknod"),
     file("inode_rename", "renames"),
     file("inode_link", "hard links"),
     file("inode_symlink", "symbolic links"),
@@ -53,6 +68,13 @@ pub(crate) const HOOKS: &[Hook] = &[
     file("inode_rmdir", "removed directories"),
     file("inode_mknod", "FIFOs, sockets and devices"),
     file("inode_setattr", "changed modes, owners, times and sizes"),
+    file("inode_setxattr", "changed extended attributes"),
+    file("inode_set_acl", "changed access control lists"),
+    file("sb_mount", "what is mounted over"),
+    file(
+        "move_mount",
+        "mounts that are moved, and those of the newer mount calls",
+    ),
 ];
 
 impl Hook {
@@ -61,26 +83,49 @@ impl Hook {
         match self.family {
             Family::Process => &[Tier::Tracepoint],
             Family::File => &[Tier::Lsm, Tier::Fentry, Tier::Kprobe],
+            Family::Function => &[Tier::Fentry, Tier::Kprobe],
         }
+    }
+
+    /// Whether `choice` lets this tier serve. A function has no LSM hook: fentry stands in.
+    pub(crate) fn allowed(&self, choice: TierChoice, tier: Tier) -> bool {
+        match (self.family, choice) {
+            (Family::Process, _) | (_, TierChoice::Best) => true,
+            (Family::Function, TierChoice::Only(Tier::Lsm)) => tier == Tier::Fentry,
+            (_, TierChoice::Only(only)) => only == tier,
+        }
+    }
+
+    /// Whether this kernel can have it at all: a hook of later kernels has nothing to see here.
+    pub(crate) fn exists(&self, btf: &Btf) -> bool {
+        self.family == Family::Process || btf.parameters(&self.function()).is_some()
     }
 
     /// Name of the program that serves it in `tier`, on a kernel with this BTF.
     pub(crate) fn program(&self, tier: Tier, btf: &Btf) -> String {
+        // Newer kernels pass the mount's id mapping first:
+        // https://github.com/torvalds/linux/commit/0d56a4518d5e
+        let position = btf.position(&self.target(tier), "dentry");
+        let suffix = match (self.name, position) {
+            ("inode_setattr" | "inode_setxattr", Some(1)) => "_idmapped",
+            ("vfs_create", Some(2)) => "_2",
+            ("vfs_create", _) => "_1",
+            _ => "",
+        };
         match self.family {
             Family::Process => self.name.trim_start_matches("sched_").to_owned(),
-            Family::File => {
-                // The id mapping of the mount came first some day:
-                // https://github.com/torvalds/linux/commit/6f0d9689b670
-                let idmapped =
-                    self.name == "inode_setattr" && btf.parameters(&self.target(tier)) == Some(3);
-                let suffix = if idmapped { "_idmapped" } else { "" };
-                format!("{}_{}{suffix}", tier.as_str(), self.name)
+            Family::File | Family::Function => {
+                format!(
+                    "{}_{}{suffix}",
+                    tier.as_str(),
+                    self.name.trim_start_matches('_')
+                )
             }
         }
     }
 
     /// The kernel function whose arguments the program gets.
-    pub(crate) fn target(&self, tier: Tier) -> String {
+    fn target(&self, tier: Tier) -> String {
         match tier {
             Tier::Lsm => format!("bpf_lsm_{}", self.name),
             _ => self.function(),
@@ -89,7 +134,10 @@ impl Hook {
 
     /// Name of the kernel function that the fentry and kprobe programs attach to.
     pub(crate) fn function(&self) -> String {
-        format!("security_{}", self.name)
+        match self.family {
+            Family::File => format!("security_{}", self.name),
+            Family::Process | Family::Function => self.name.to_owned(),
+        }
     }
 }
 

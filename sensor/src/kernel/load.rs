@@ -36,15 +36,6 @@ pub enum TierChoice {
     Only(Tier),
 }
 
-impl TierChoice {
-    fn allows(self, tier: Tier) -> bool {
-        match self {
-            Self::Best => true,
-            Self::Only(only) => only == tier,
-        }
-    }
-}
-
 /// Why nothing could be loaded at all.
 #[derive(Debug, Error)]
 pub enum LoadError {
@@ -71,7 +62,7 @@ pub struct Probes {
     pub hooks: Vec<HookStatus>,
     /// Fields that this kernel's BTF does not have.
     pub missing_fields: Vec<&'static str>,
-    /// The tier that serves most file hooks; `None` when none does.
+    /// The tier that serves the file hooks (the first of them that is served); `None` when none is.
     pub file_tier: Option<Tier>,
     ebpf: Ebpf,
 }
@@ -90,20 +81,15 @@ impl Probes {
         let types =
             AyaBtf::from_sys_fs().map_err(|error| LoadError::Unsupported(error.to_string()))?;
         let lsm = lsm_is_active();
-        for hook in HOOKS {
+        for hook in HOOKS.iter().filter(|hook| hook.exists(&btf)) {
             let status = probes.attach(hook, choice, &lsm, &types, &btf);
             probes.hooks.push(status);
         }
-        probes.file_tier = [Tier::Lsm, Tier::Fentry, Tier::Kprobe]
-            .into_iter()
-            .max_by_key(|tier| {
-                let serves = |status: &&HookStatus| status.tier == Some(*tier);
-                (
-                    probes.hooks.iter().filter(serves).count(),
-                    std::cmp::Reverse(*tier),
-                )
-            })
-            .filter(|tier| probes.hooks.iter().any(|status| status.tier == Some(*tier)));
+        probes.file_tier = probes
+            .hooks
+            .iter()
+            .filter(|status| status.hook.family == Family::File)
+            .find_map(|status| status.tier);
         Ok(probes)
     }
 
@@ -118,14 +104,11 @@ impl Probes {
     ) -> HookStatus {
         let mut refused = Vec::new();
         for &tier in hook.tiers() {
-            if hook.family == Family::File && !choice.allows(tier) {
+            if !hook.allowed(choice, tier) {
                 continue;
             }
             let result = match (tier, lsm) {
                 (Tier::Lsm, Err(reason)) => Err(reason.clone()),
-                (Tier::Fentry | Tier::Kprobe, _) if btf.parameters(&hook.function()).is_none() => {
-                    Err(format!("this kernel has no function {}", hook.function()))
-                }
                 _ => {
                     let program = hook.program(tier, btf);
                     self.attach_by(hook, tier, &program, types)

@@ -65,6 +65,7 @@ pub(crate) fn resolve(btf: &Btf) -> Offsets {
         inode_nlink: first("inode", &["i_nlink", "__i_nlink"]),
         inode_uid: at("inode", "i_uid"),
         super_block_dev: at("super_block", "s_dev"),
+        super_block_magic: at("super_block", "s_magic"),
         dentry_parent: at("dentry", "d_parent"),
         dentry_name: first("dentry", &["d_name", "__d_name"]),
         dentry_inode: at("dentry", "d_inode"),

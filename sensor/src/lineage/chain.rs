@@ -48,7 +48,7 @@ impl Table {
     fn forked(&self, key: ProcessKey, spawner: Option<ProcessKey>, started: Timestamp) -> Known {
         let Some(image) = spawner.and_then(|spawner| self.get(&spawner)) else {
             return Known {
-                process: Arc::new(unknown(key, spawner, started)),
+                process: Arc::new(Process::of_key(key, spawner, started)),
                 cgroup: 0,
                 systemd: None,
             };
@@ -108,30 +108,5 @@ impl Table {
             process: Arc::new(process),
             ancestry,
         }
-    }
-}
-
-/// A process of which only the key is known.
-fn unknown(key: ProcessKey, spawner: Option<ProcessKey>, started: Timestamp) -> Process {
-    Process {
-        key,
-        origin: Origin::Unknown,
-        spawner,
-        exe: None,
-        argv: Vec::new(),
-        argv_truncated: false,
-        cwd: None,
-        comm: String::new(),
-        uid: u32::MAX,
-        euid: u32::MAX,
-        gid: u32::MAX,
-        user: None,
-        auid: None,
-        session: None,
-        cgroup: None,
-        mount_ns: 0,
-        pid_ns: 0,
-        started,
-        executed: None,
     }
 }

@@ -63,6 +63,8 @@ pub enum Serves {
     Capsule(String),
     /// PID 1 and the managers of users.
     Everyone,
+    /// No manager that is known: another root's, a home without a user, a place not yet one.
+    Elsewhere,
 }
 
 impl Serves {
@@ -73,7 +75,7 @@ impl Serves {
             Self::System => Some(Manager::System),
             Self::User(uid) => Some(Manager::User(*uid)),
             Self::Capsule(name) => Some(capsule_manager(name)),
-            Self::AllUsers | Self::Everyone => None,
+            Self::AllUsers | Self::Everyone | Self::Elsewhere => None,
         }
     }
 

@@ -184,6 +184,43 @@ impl LoadPaths {
     }
 }
 
+/// What a path would be to a systemd that had it in a load path, by its names alone: below
+/// `…/systemd/system`, `…/systemd/user` and their like. For containers' roots, homes of users
+/// that passwd does not have, and directories that are to become load paths.
+#[must_use]
+pub fn classify_by_name(path: &str) -> Option<Classified> {
+    let (above, rest) = path.rsplit_once("/systemd/")?;
+    let (search, relative) = rest.split_once('/').unwrap_or((rest, ""));
+    let (area, known) = match search {
+        "system" | "system.control" | "system.attached" => (Area::SystemUnits, true),
+        "user" | "user.control" | "user.attached" => (Area::UserUnits, true),
+        "transient" | "generator" | "generator.early" | "generator.late" => {
+            let user = above.contains("/run/user/");
+            (
+                if user {
+                    Area::UserUnits
+                } else {
+                    Area::SystemUnits
+                },
+                true,
+            )
+        }
+        "system-generators" | "user-generators" => (Area::Generators, false),
+        "system-environment-generators" | "user-environment-generators" => {
+            (Area::EnvironmentGenerators, false)
+        }
+        "system-preset" | "user-preset" => (Area::Presets, false),
+        _ => return None,
+    };
+    let dir = LoadDir::new(above, area, Serves::Elsewhere);
+    let entry = if known {
+        classify_entry(relative)
+    } else {
+        classify_in(&dir, relative)
+    };
+    Some(classified(&dir, entry))
+}
+
 fn classified(dir: &LoadDir, entry: Entry) -> Classified {
     Classified {
         area: dir.area,

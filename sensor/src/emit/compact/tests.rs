@@ -100,7 +100,7 @@ fn change(verb: Verb, path: &str) -> Change {
         truncates: false,
         tier: Tier::Lsm,
         writer: tee(),
-        sha256: None,
+        content: None,
     }
 }
 

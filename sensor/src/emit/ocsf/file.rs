@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::common::{Actor, Ancestry, File, Metadata, ProcessObject, Text, User};
+use super::content::ContentObject;
 use super::unmapped::{DeviceNumber, Mode, Who, device, lineage, mode};
 use crate::emit::words;
 use crate::event::{Change, Event, FileClass, Verb};
@@ -53,6 +54,8 @@ struct ChangeObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<Text<Mode>>,
     truncates: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<ContentObject<'a>>,
     tier: &'static str,
     writer: Who<'a>,
     /// Who asked the writer for it; nothing in the vocabulary tells yet.
@@ -82,8 +85,9 @@ impl std::fmt::Display for Message<'_> {
 pub(super) fn change<'a>(event: &'a Event, change: &'a Change, boot: &'a str) -> FileActivity<'a> {
     let writer = &change.writer;
     let object = &change.object;
+    let content = change.content.as_deref();
     let seen = object.inode != 0;
-    let activity_id = activity(change);
+    let activity_id = change.activity_id();
     FileActivity {
         class_uid: 1001,
         category_uid: 1,
@@ -99,9 +103,15 @@ pub(super) fn change<'a>(event: &'a Event, change: &'a Change, boot: &'a str) ->
             boot,
         )),
         file: File {
-            size: seen.then_some(object.size),
+            size: content
+                .and_then(|content| content.size)
+                .or_else(|| seen.then_some(object.size)),
             owner: seen.then(|| User::of_uid(object.uid)),
-            ..File::new(&change.path, file_type(change), change.sha256.as_deref())
+            ..File::new(
+                &change.path,
+                file_type(change),
+                content.and_then(|content| content.sha256.as_deref()),
+            )
         },
         unmapped: Unmapped {
             boot_ns: event.time.boot,
@@ -120,24 +130,12 @@ pub(super) fn change<'a>(event: &'a Event, change: &'a Change, boot: &'a str) ->
                 size: seen.then_some(object.size),
                 mode: mode(object.mode),
                 truncates: change.truncates,
+                content: content.map(ContentObject::new),
                 tier: change.tier.as_str(),
                 writer: Who::actor(writer),
                 on_behalf_of: None,
             },
         },
-    }
-}
-
-/// OCSF `activity_id`.
-fn activity(change: &Change) -> u8 {
-    match change.verb {
-        Verb::Create | Verb::Link | Verb::Symlink | Verb::Mkdir | Verb::Mknod => 1,
-        Verb::Write | Verb::Closed => 3,
-        // Cutting a file by its path changes its content.
-        Verb::Setattr if change.truncates => 3,
-        Verb::Unlink | Verb::Rmdir => 4,
-        Verb::Rename => 5,
-        Verb::Setattr => 6,
     }
 }
 
@@ -154,8 +152,8 @@ fn file_type(change: &Change) -> u8 {
         0o010_000 => 6,
         0o120_000 => 7,
         _ => match change.verb {
-            Verb::Create | Verb::Write | Verb::Closed => 1,
-            Verb::Mkdir | Verb::Rmdir => 2,
+            Verb::Create | Verb::Write | Verb::Closed | Verb::Load => 1,
+            Verb::Mkdir | Verb::Rmdir | Verb::Mount => 2,
             _ if change.class == FileClass::Directory => 2,
             _ => 0,
         },

@@ -5,6 +5,7 @@
 //! writes one for each exec on the host.
 
 mod common;
+mod content;
 mod file;
 mod finding;
 mod health;

@@ -1,0 +1,468 @@
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+
+use nix::sys::stat::Mode;
+use sha2::Digest as _;
+
+use super::*;
+use crate::event::Manager;
+use crate::systemd::load_paths::LoadPaths;
+
+mod blocking;
+
+const TIMER: &str = "[Timer]\nOnCalendar=daily\n";
+
+struct Room {
+    dir: tempfile::TempDir,
+    mounts: Mounts,
+    contents: Contents,
+}
+
+impl Room {
+    fn new(limits: Limits) -> Self {
+        Self {
+            dir: tempfile::tempdir().expect("tempdir"),
+            mounts: Mounts::read().expect("mountinfo"),
+            contents: Contents::new(limits),
+        }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.at(name), bytes).expect("write");
+    }
+
+    fn capture(&mut self, name: &str) -> Content {
+        self.capture_as(name, FileClass::UnitFile, None)
+    }
+
+    fn capture_as(
+        &mut self,
+        name: &str,
+        class: FileClass,
+        expected: Option<&FileIdentity>,
+    ) -> Content {
+        let unit = name.rsplit('/').next();
+        let path = self.at(name);
+        self.contents
+            .capture(&path, expected, class, unit, &self.mounts)
+    }
+
+    fn gap(&mut self, name: &str) -> String {
+        self.capture(name).gap.unwrap_or_default()
+    }
+}
+
+fn room() -> Room {
+    Room::new(Limits::default())
+}
+
+fn hash(bytes: &[u8]) -> Option<String> {
+    let hash = sha2::Sha256::digest(bytes);
+    Some(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[test]
+fn a_change_is_compared_with_what_was_known() {
+    let mut room = room();
+    room.write("a.timer", TIMER);
+    let first = room.capture("a.timer");
+    assert_eq!(first.sha256, hash(TIMER.as_bytes()));
+    assert_eq!((first.size, first.previous_sha256), (Some(25), None));
+    assert_eq!(first.mode.map(|mode| mode & 0o170_000), Some(0o100_000));
+    let diff = first.diff.expect("new");
+    assert_eq!(
+        diff.text,
+        "--- /dev/null\n+++ a.timer\n@@ -0,0 +1,2 @@\n+[Timer]\n+OnCalendar=daily\n"
+    );
+    let settings = first.settings.expect("a unit");
+    assert_eq!(settings.triggers.as_deref(), Some("a.service"));
+    assert_eq!((settings.interval_seconds, first.gap), (Some(86_400), None));
+
+    let changed = TIMER.replace("daily", "minutely");
+    room.write("a.timer", &changed);
+    let second = room.capture("a.timer");
+    assert_eq!(second.previous_sha256, first.sha256);
+    let diff = second.diff.expect("changed");
+    assert!(
+        diff.text
+            .ends_with("-OnCalendar=daily\n+OnCalendar=minutely\n")
+    );
+    assert_eq!((diff.added, diff.removed), (1, 1));
+    // Nothing but its times.
+    room.write("a.timer", &changed);
+    let third = room.capture("a.timer");
+    assert_eq!((third.diff, &third.previous_sha256), (None, &third.sha256));
+}
+
+#[test]
+fn removed_and_written_anew() {
+    let mut room = room();
+    room.write("a.timer", TIMER);
+    let first = room.capture("a.timer");
+    fs::remove_file(room.at("a.timer")).expect("remove");
+    let removed = room.contents.removed(&room.at("a.timer")).expect("known");
+    assert_eq!(
+        (removed.previous_sha256, removed.sha256),
+        (first.sha256, None)
+    );
+    assert_eq!(room.contents.removed(&room.at("b.timer")), None);
+    assert_eq!(room.gap("a.timer"), "gone before it was read");
+    room.write("a.timer", format!("{TIMER}Persistent=yes\n"));
+    let diff = room.capture("a.timer").diff.expect("changed");
+    assert_eq!((diff.added, diff.removed), (1, 0));
+}
+
+#[test]
+fn renames() {
+    let mut room = room();
+    room.write("a.timer", TIMER);
+    let first = room.capture("a.timer");
+    // An editor's way: a new file over the old one.
+    room.write("a.timer.new", format!("{TIMER}Persistent=yes\n"));
+    let (from, to) = (room.at("a.timer.new"), room.at("a.timer"));
+    fs::rename(&from, &to).expect("rename");
+    room.contents.renamed(&from, &to);
+    let second = room.capture("a.timer");
+    assert_eq!(second.previous_sha256, first.sha256);
+    assert_eq!(
+        second.diff.map(|diff| (diff.added, diff.removed)),
+        Some((1, 0))
+    );
+    // Another name for the same.
+    let (from, to) = (to, room.at("b.timer"));
+    fs::rename(&from, &to).expect("rename");
+    room.contents.renamed(&from, &to);
+    let third = room.capture("b.timer");
+    assert_eq!((third.diff, third.previous_sha256), (None, third.sha256));
+}
+
+#[test]
+fn a_link_tells_where_it_leads() {
+    let mut room = room();
+    room.write("real", TIMER);
+    symlink("real", room.at("way")).expect("symlink");
+    symlink("way", room.at("a.timer")).expect("symlink");
+    let first = room.capture("a.timer");
+    let link = first.link.expect("a link");
+    assert_eq!((first.sha256, first.size), (None, Some(3)));
+    assert_eq!(link.text, "way");
+    let real = room.at("real").canonicalize().expect("there");
+    assert_eq!(link.path.as_deref().map(Path::new), Some(real.as_path()));
+    assert_eq!((link.sha256, link.size), (hash(TIMER.as_bytes()), Some(25)));
+    assert!(
+        first
+            .settings
+            .is_some_and(|it| it.triggers.as_deref() == Some("a.service"))
+    );
+
+    fs::remove_file(room.at("a.timer")).expect("remove");
+    symlink("/dev/null", room.at("a.timer")).expect("symlink");
+    let mask = room.capture("a.timer");
+    assert!(mask.settings.is_some_and(|it| it.masked));
+    assert_eq!((mask.gap, mask.previous_sha256), (None, None));
+    let diff = mask.diff.expect("changed").text;
+    assert!(
+        diff.contains("-way\n") && diff.contains("+/dev/null\n"),
+        "{diff}"
+    );
+
+    // A file in its place is no change of the link's text.
+    fs::remove_file(room.at("a.timer")).expect("remove");
+    room.write("a.timer", TIMER);
+    let diff = room.capture("a.timer").diff.expect("new").text;
+    assert!(diff.starts_with("--- /dev/null\n"), "{diff}");
+}
+
+#[test]
+fn what_is_no_regular_file_is_never_opened() {
+    let mut room = room();
+    nix::unistd::mkfifo(&room.at("fifo.timer"), Mode::S_IRWXU).expect("mkfifo");
+    let _socket = std::os::unix::net::UnixListener::bind(room.at("s.timer")).expect("bind");
+    fs::create_dir(room.at("d.timer")).expect("mkdir");
+    symlink("loop.timer", room.at("loop.timer")).expect("symlink");
+    symlink("nothing", room.at("gone.timer")).expect("symlink");
+    for (name, gap) in [
+        ("fifo.timer", "not a regular file but a FIFO"),
+        ("s.timer", "not a regular file but a socket"),
+        ("d.timer", "not a regular file but a directory"),
+        ("loop.timer", "link target: too many symbolic links"),
+        ("loop.timer/x", "too many symbolic links"),
+        ("gone.timer", "link target: gone before it was read"),
+        ("none.timer", "gone before it was read"),
+        ("fifo.timer/x", "gone before it was read"),
+        ("od\u{fffd}d.timer", "its name is not UTF-8"),
+    ] {
+        assert_eq!(room.gap(name), gap, "{name}");
+    }
+    for (target, gap) in [
+        (
+            "/dev/zero",
+            "link target: not a regular file but a character device",
+        ),
+        ("fifo.timer", "link target: not a regular file but a FIFO"),
+        // Reading it would take the kernel's messages from those who wait for them.
+        (
+            "/proc/kmsg",
+            "link target: on a file system without ordinary files: proc",
+        ),
+        (
+            "/proc/self/exe",
+            "link target: on a file system without ordinary files: proc",
+        ),
+    ] {
+        let _ = fs::remove_file(room.at("l.timer"));
+        symlink(target, room.at("l.timer")).expect("symlink");
+        assert_eq!(room.gap("l.timer"), gap, "{target}");
+    }
+    let long = "a/../".repeat(700) + "fifo.timer";
+    fs::create_dir(room.at("a")).expect("mkdir");
+    assert_eq!(room.gap(&long), "a path of too many parts");
+}
+
+#[test]
+fn a_device_node_is_never_opened() {
+    let mut room = room();
+    let kind = nix::sys::stat::SFlag::S_IFBLK;
+    let device = nix::sys::stat::makedev(7, 250);
+    let made = nix::sys::stat::mknod(&room.at("b.timer"), kind, Mode::S_IRWXU, device);
+    if made.is_ok() {
+        assert_eq!(room.gap("b.timer"), "not a regular file but a block device");
+    }
+}
+
+#[test]
+fn another_file_under_the_name_is_not_the_one_of_the_event() {
+    let mut room = room();
+    room.write("a.timer", TIMER);
+    let identity = room.mounts.identify(&room.at("a.timer")).expect("there");
+    let capture = |room: &mut Room, expected: FileIdentity| {
+        room.capture_as("a.timer", FileClass::UnitFile, Some(&expected))
+    };
+    assert_eq!(capture(&mut room, identity).gap, None);
+    let unknown = FileIdentity::default();
+    assert_eq!(capture(&mut room, unknown).gap, None);
+    let mut other = identity;
+    other.device += 1;
+    assert_eq!(
+        capture(&mut room, other).gap.as_deref(),
+        Some("replaced meanwhile")
+    );
+    room.write("b.timer", "[Timer]\n");
+    fs::rename(room.at("b.timer"), room.at("a.timer")).expect("rename");
+    let late = capture(&mut room, identity);
+    let gap = Some("replaced meanwhile".to_owned());
+    assert_eq!(
+        late,
+        Content {
+            gap,
+            ..Content::default()
+        }
+    );
+}
+
+#[test]
+fn large_files() {
+    let mut room = room();
+    let sparse = File::create(room.at("sparse.timer")).expect("create");
+    sparse.set_len(100 << 20).expect("sparse");
+    let found = room.capture("sparse.timer");
+    assert_eq!((found.sha256, found.size), (None, Some(100 << 20)));
+    let gap = "104857600 bytes, of which at most 16777216 are read";
+    assert_eq!(found.gap.as_deref(), Some(gap));
+
+    // Padding hides no settings.
+    let padded = format!("{}{TIMER}", "# padding\n".repeat(10_000));
+    room.write("padded.timer", &padded);
+    let found = room.capture("padded.timer");
+    assert_eq!((found.sha256, found.diff), (hash(padded.as_bytes()), None));
+    assert!(
+        found
+            .settings
+            .is_some_and(|it| it.interval_seconds == Some(86_400))
+    );
+    assert_eq!(
+        found.gap.as_deref(),
+        Some("no diff of more than 65536 bytes")
+    );
+    room.write("padded.timer", TIMER);
+    let found = room.capture("padded.timer");
+    assert_eq!(
+        found.gap.as_deref(),
+        Some("no diff: the text known before is not kept")
+    );
+    room.write("padded.timer", "# padding\n".repeat(200_000));
+    let gap = room.gap("padded.timer");
+    assert!(
+        gap.ends_with("; no settings of more than 1048576 bytes"),
+        "{gap}"
+    );
+    let found = room.capture_as("padded.timer", FileClass::Target, None);
+    assert_eq!((found.gap, found.settings, found.diff), (None, None, None));
+}
+
+#[test]
+fn much_in_a_short_time_is_not_read() {
+    let mut room = Room::new(Limits {
+        burst: 200_000,
+        per_second: 1,
+        ..Limits::default()
+    });
+    room.write("x", vec![7; 150_000]);
+    let capture = |room: &mut Room| room.capture_as("x", FileClass::Target, None);
+    assert!(capture(&mut room).sha256.is_some());
+    let second = capture(&mut room);
+    let gap = "150000 bytes, too much after all that was read just before";
+    assert_eq!((second.sha256, second.gap.as_deref()), (None, Some(gap)));
+    // Unit files are small enough to be read always.
+    room.write("a.timer", TIMER);
+    assert_eq!(room.gap("a.timer"), "");
+}
+
+#[test]
+fn bytes_that_are_not_text() {
+    let mut room = room();
+    room.write(
+        "a.service",
+        b"[Service]\nExecStart=/bin/\xff\xfe\0x\x1b[2J\n",
+    );
+    let found = room.capture("a.service");
+    assert!(found.sha256.is_some());
+    let diff = found.diff.expect("new").text;
+    assert!(
+        diff.contains("+ExecStart=/bin/\u{fffd}\u{fffd}\0x\x1b[2J\n"),
+        "{diff}"
+    );
+    assert_eq!(found.settings.map(|it| it.runs.len()), Some(1));
+    assert_eq!(
+        found.gap.as_deref(),
+        Some("not UTF-8: odd bytes are shown replaced")
+    );
+    // Programs are not text, and nobody expects it.
+    assert_eq!(
+        room.capture_as("a.service", FileClass::Generator, None).gap,
+        None
+    );
+}
+
+#[test]
+fn unreadable_files() {
+    let mut room = room();
+    room.write("a.timer", TIMER);
+    let none = fs::Permissions::from_mode(0o000);
+    fs::set_permissions(room.at("a.timer"), none).expect("chmod");
+    let found = room.capture("a.timer");
+    if nix::unistd::geteuid().is_root() {
+        assert_eq!((found.gap, found.mode), (None, Some(0o100_000)));
+        // Once more as nobody, who may not be let to where the test is.
+        let me = std::env::current_exe().expect("a path");
+        let mut nobody = std::process::Command::new(me);
+        nobody
+            .uid(65_534)
+            .current_dir("/")
+            .args(["--exact", "content::tests::unreadable_files"]);
+        if let Ok(output) = nobody.output() {
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stdout)
+            );
+        }
+    } else {
+        let gap = found.gap.unwrap_or_default();
+        assert!(
+            gap.starts_with("cannot be read: Permission denied"),
+            "{gap}"
+        );
+        assert_eq!((found.size, found.sha256), (Some(25), None));
+    }
+}
+
+/// `room` as the load path of the system manager.
+fn load_paths(room: &Room) -> LoadPaths {
+    let mut paths = LoadPaths::builtin();
+    let dir = room.dir.path().to_string_lossy().into_owned();
+    paths.set_unit_path(&Manager::System, &[dir]);
+    paths
+}
+
+#[test]
+fn what_is_there_at_the_start_is_known() {
+    let mut room = room();
+    for dir in [
+        "a.service.d",
+        "timers.target.wants",
+        "other",
+        "a.service.d/deep.d",
+    ] {
+        fs::create_dir(room.at(dir)).expect("mkdir");
+    }
+    room.write("a.timer", TIMER);
+    room.write("a.service.d/x.conf", "[Service]\n");
+    room.write("notes", "x");
+    room.write("other/b.timer", "x");
+    nix::unistd::mkfifo(&room.at("fifo.timer"), Mode::S_IRWXU).expect("mkfifo");
+    symlink("../a.timer", room.at("timers.target.wants/a.timer")).expect("symlink");
+    let paths = load_paths(&room);
+    let primed = room.contents.prime(room.dir.path(), &paths, &room.mounts);
+    assert_eq!((primed.known, primed.unknown), (3, 1));
+    let gap = primed.gap.expect("the FIFO");
+    assert!(
+        gap.ends_with("/fifo.timer: not a regular file but a FIFO"),
+        "{gap}"
+    );
+    let found = room.capture("a.timer");
+    assert_eq!((found.previous_sha256, found.diff), (found.sha256, None));
+    let found = room.capture_as("a.service.d/x.conf", FileClass::DropIn, None);
+    assert_eq!((found.previous_sha256, found.diff), (found.sha256, None));
+    let found = room.capture_as(
+        "timers.target.wants/a.timer",
+        FileClass::DependencyLink,
+        None,
+    );
+    assert_eq!(found.diff, None);
+    let none = room
+        .contents
+        .prime(&room.at("nothing"), &paths, &room.mounts);
+    assert_eq!(none, Primed::default());
+    let one = room.contents.prime(&room.at("notes"), &paths, &room.mounts);
+    assert_eq!((one.known, one.unknown), (1, 0));
+}
+
+#[test]
+fn learning_a_huge_directory_is_bounded() {
+    let mut room = Room::new(Limits {
+        files: 100,
+        ..Limits::default()
+    });
+    for n in 0..9000 {
+        room.write(&format!("{n}.timer"), "");
+    }
+    let paths = load_paths(&room);
+    let primed = room.contents.prime(room.dir.path(), &paths, &room.mounts);
+    assert_eq!((primed.known, primed.known + primed.unknown), (100, 8192));
+    let gap = primed.gap.expect("full");
+    assert!(
+        gap.ends_with("as much is known already as is kept"),
+        "{gap}"
+    );
+
+    let limits = Limits {
+        primed: 60,
+        ..Limits::default()
+    };
+    let mut room = Room::new(limits);
+    for n in 0..4 {
+        room.write(&format!("{n}.timer"), TIMER);
+    }
+    let primed = room.contents.prime(room.dir.path(), &paths, &room.mounts);
+    assert_eq!(primed, Primed::default(), "another load path");
+    let paths = load_paths(&room);
+    let primed = room.contents.prime(room.dir.path(), &paths, &room.mounts);
+    assert_eq!((primed.known, primed.unknown), (2, 2));
+}
