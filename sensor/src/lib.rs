@@ -2,7 +2,8 @@
 //!
 //! The agent's rooms, in the order data moves through them: [`kernel`] (probes, records) →
 //! [`lineage`] (processes) → [`correlate`] (activations, causes) → [`detect`] (findings) →
-//! [`emit`] (encoders, sinks). [`host`] and [`systemd`] feed facts in from the side; [`event`]
+//! [`emit`] (encoders, sinks). [`host`], [`systemd`] and [`content`] feed facts in from the
+//! side; [`event`]
 //! is the vocabulary they share; [`agent`] puts it all together, [`cli`] is how people call it. See `docs/ARCHITECTURE.md`.
 
 pub mod agent;

@@ -153,6 +153,9 @@ impl Agent {
 
     fn tell_held(&mut self, held: Held) {
         let Held { change, time, .. } = held;
+        while let Some(Held { change, time, .. }) = self.held.landed(time) {
+            self.changed(change, time);
+        }
         if change.change.verb == Verb::Rmdir && self.is_still_there(&change) {
             return;
         }

@@ -27,6 +27,12 @@ pub(crate) struct Held {
     due: u64,
 }
 
+impl Held {
+    fn is_by(&self, other: &Classified) -> bool {
+        self.change.change.writer.process.key == other.change.writer.process.key
+    }
+}
+
 /// What waits, in the order in which it happened.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
@@ -37,7 +43,22 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     /// Holds a change. `now` is nanoseconds since boot.
+    ///
+    /// What one process does to a file under a temporary name is part of the rename that follows,
+    /// and what it writes in several goes between two looks is one write.
     pub(crate) fn hold(&mut self, change: Classified, time: u64, now: u64) {
+        if let Some(key) = writing(&change)
+            && self.open.contains_key(&key)
+            && self
+                .held
+                .iter()
+                .any(|held| writing(&held.change) == Some(key) && held.is_by(&change))
+        {
+            return;
+        }
+        if change.change.verb == Verb::Rename {
+            self.join(&change);
+        }
         let wait = match change.change.verb {
             Verb::Create | Verb::Write => OPEN,
             Verb::Rmdir => REMOVAL,
@@ -60,6 +81,28 @@ impl Waiting {
         }
         let is_it = |held: &Held| writing(&held.change) == Some((device, inode));
         let index = self.held.iter().position(is_it)?;
+        self.take(index)
+    }
+
+    /// Lets go of what the process of a rename did to the old name.
+    fn join(&mut self, rename: &Classified) {
+        let from = rename.change.from.as_deref();
+        while let Some(index) = self
+            .held
+            .iter()
+            .position(|held| Some(held.change.change.path.as_str()) == from && held.is_by(rename))
+        {
+            self.take(index);
+        }
+    }
+
+    /// The next change to a name or directory from before `time`: what came later shows that it
+    /// has landed.
+    pub(crate) fn landed(&mut self, time: u64) -> Option<Held> {
+        let index = self.held.iter().position(|held| {
+            let verb = held.change.change.verb;
+            held.time < time && !matches!(verb, Verb::Create | Verb::Write | Verb::Rmdir)
+        })?;
         self.take(index)
     }
 

@@ -17,7 +17,7 @@ const VALUE_MAX: usize = 1024;
 /// Most values of one list.
 const LIST_MAX: usize = 64;
 /// Most calendar expressions that are worked out.
-const CALENDARS_MAX: usize = 16;
+const CALENDARS_MAX: usize = 8;
 
 /// The commands of sockets, mounts and swaps that services do not have.
 const OTHER_EXEC_KEYS: [&str; 1] = ["ExecStopPre"];

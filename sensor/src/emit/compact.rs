@@ -362,7 +362,7 @@ impl Line<'_> {
 fn did(verb: Verb) -> &'static str {
     match verb {
         Verb::Create | Verb::Mkdir | Verb::Mknod => "created",
-        Verb::Write => "opened",
+        Verb::Write => "wrote",
         Verb::Rename => "renamed",
         Verb::Link | Verb::Symlink => "linked",
         Verb::Unlink | Verb::Rmdir => "removed",

@@ -103,7 +103,7 @@ pub struct UnitSettings {
     /// `OnFailure=` and `OnSuccess=`, as `OnFailure=a.service`.
     pub on_end: Vec<String>,
     /// Who pulls this one in once it is enabled: `WantedBy=timers.target`, `RequiredBy=`,
-    /// `UpheldBy=`, and the names it is also known by: `Alias=`.
+    /// `UpheldBy=`, the names it is also known by: `Alias=`, and what is enabled with it: `Also=`.
     pub installs: Vec<String>,
     /// Whether some were left out, or cut, because they are too many or too long.
     pub truncated: bool,

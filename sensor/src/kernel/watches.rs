@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     ffi::OsString,
     io,
-    os::fd::AsFd as _,
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -98,12 +98,14 @@ impl Watches {
         if let Some(id) = known
             && let Some(watch) = self.by_id.get_mut(&id)
         {
-            let same_name = watch.path == path;
-            if watch.scope >= scope && same_name {
+            // It may have several names; the first is kept while it is one.
+            if watch.path != path && !is_at(&watch.path, &key) {
+                watch.path = path.to_owned();
+            }
+            if watch.scope >= scope {
                 return Ok(false);
             }
-            watch.path = path.to_owned();
-            watch.scope = watch.scope.max(scope);
+            watch.scope = scope;
         }
         let id = known.unwrap_or(self.next);
         let scope = self.by_id.get(&id).map_or(scope, |watch| watch.scope);
@@ -218,4 +220,9 @@ impl Watches {
     pub fn entry(&self, id: u32, name: &OsString) -> Option<PathBuf> {
         Some(self.path(id)?.join(name))
     }
+}
+
+/// Whether `path` still names what has this identity. Inode numbers suffice: it did before.
+fn is_at(path: &Path, key: &WatchKey) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.ino() == key.inode)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
+use super::priming::load_paths;
 use super::*;
 
 const FEARED: &str = "on a file system that may not answer: ";
