@@ -56,8 +56,14 @@ impl Waiting {
         {
             return;
         }
-        if change.change.verb == Verb::Rename {
-            self.join(&change);
+        match change.change.verb {
+            Verb::Rename => self.join(&change),
+            // Tried again: the first time it was refused.
+            Verb::Rmdir => self.held.retain(|held| {
+                let same = held.change.change.object.inode == change.change.object.inode;
+                !(held.change.change.verb == Verb::Rmdir && same)
+            }),
+            _ => {}
         }
         let wait = match change.change.verb {
             Verb::Create | Verb::Write => OPEN,
@@ -87,11 +93,11 @@ impl Waiting {
     /// Lets go of what the process of a rename did to the old name.
     fn join(&mut self, rename: &Classified) {
         let from = rename.change.from.as_deref();
-        while let Some(index) = self
-            .held
-            .iter()
-            .position(|held| Some(held.change.change.path.as_str()) == from && held.is_by(rename))
-        {
+        while let Some(index) = self.held.iter().position(|held| {
+            let renamed = held.change.change.verb == Verb::Rename;
+            let path = held.change.change.path.as_str();
+            !renamed && Some(path) == from && held.is_by(rename)
+        }) {
             self.take(index);
         }
     }

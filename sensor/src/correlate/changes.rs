@@ -50,6 +50,7 @@ pub struct Changes {
 impl Changes {
     /// Keeps a change, if it concerns a unit.
     pub fn note(&mut self, mut seen: Seen) {
+        self.forget_gone(&seen.change);
         let Some(name) = seen.change.unit.clone() else {
             return;
         };
@@ -74,6 +75,23 @@ impl Changes {
             changes.pop_front();
         }
         changes.push_back(seen);
+    }
+
+    /// What was done to a file that is gone is no cause any more: no unit rests on it.
+    fn forget_gone(&mut self, change: &Change) {
+        let gone = match change.verb {
+            Verb::Unlink | Verb::Rmdir => change.path.as_str(),
+            Verb::Rename => match &change.from {
+                Some(from) => from.as_str(),
+                None => return,
+            },
+            _ => return,
+        };
+        let within = format!("{gone}/");
+        for changes in self.by_name.values_mut() {
+            let is_gone = |path: &str| path == gone || path.starts_with(&within);
+            changes.retain(|kept| !is_gone(&kept.change.path));
+        }
     }
 
     /// The changes to what defines `unit` for `manager`, up to `until`, oldest first: its file,

@@ -1,0 +1,14 @@
+//! The agent on this host, with its real probes.
+//!
+//! As root on a kernel with BTF; elsewhere each test says that it was skipped.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, also in its helpers"
+)]
+
+mod changes;
+mod cli;
+mod lineage;
+mod output;
+mod processes;
