@@ -47,6 +47,8 @@ pub enum FileClass {
     ManagerConfig,
     /// A file that a timed unit runs or reads.
     Target,
+    /// An extension image, or a link to one.
+    Image,
     /// A directory that systemd looks into, or one on the way to it.
     Directory,
     /// Anything else in a watched directory.
@@ -65,6 +67,7 @@ impl FileClass {
             Self::Preset => "preset",
             Self::ManagerConfig => "manager-config",
             Self::Target => "target",
+            Self::Image => "image",
             Self::Directory => "directory",
             Self::Other => "other",
         }

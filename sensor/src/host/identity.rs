@@ -16,7 +16,7 @@ pub struct Host {
     /// Kernel release, as `uname -r` prints it.
     pub kernel_release: Option<String>,
     /// Stable id of the installation: 32 hex digits derived from the machine id, from which the
-    /// machine id cannot be had back. See [`device_uid`].
+    /// machine id cannot be had back. SipHash keyed with it.
     pub device_uid: Option<String>,
     /// Id of this boot: a UUID in lower case, with dashes.
     pub boot_id: Option<String>,

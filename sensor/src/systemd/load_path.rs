@@ -30,6 +30,9 @@ pub enum Area {
     Linger,
     /// `stamp-*` files of timers with `Persistent=`.
     TimerStamps,
+    /// Extension images: systemd-sysext and systemd-confext mount what is in them over `/usr` and
+    /// `/etc`, units too.
+    Images,
 }
 
 impl Area {
@@ -46,6 +49,7 @@ impl Area {
             Self::Environment => "environment",
             Self::Linger => "linger",
             Self::TimerStamps => "timer-stamps",
+            Self::Images => "images",
         }
     }
 }
@@ -155,6 +159,17 @@ pub const SYSTEM_UNIT_DIRS: [&str; 13] = [
 /// Roots of what is not a unit: generators, presets, configuration.
 const ROOTS: [&str; 5] = ["/run", "/etc", "/usr/local/lib", "/lib", "/usr/lib"];
 
+/// Where systemd-sysext(8) and systemd-confext(8) look for images.
+const IMAGES: [&str; 7] = [
+    "/etc/extensions",
+    "/run/extensions",
+    "/var/lib/extensions",
+    "/run/confexts",
+    "/var/lib/confexts",
+    "/usr/lib/confexts",
+    "/usr/local/lib/confexts",
+];
+
 /// The unit load path of PID 1, highest priority first.
 #[must_use]
 pub fn system_units() -> Vec<LoadDir> {
@@ -192,6 +207,7 @@ pub fn common_dirs() -> Vec<LoadDir> {
     let linger = LoadDir::new("/var/lib/systemd/linger", Area::Linger, Serves::System);
     let stamps = LoadDir::new("/var/lib/systemd/timers", Area::TimerStamps, Serves::System);
     dirs.extend([linger, stamps]);
+    dirs.extend(IMAGES.map(|path| LoadDir::new(path, Area::Images, Serves::Everyone)));
     dirs
 }
 

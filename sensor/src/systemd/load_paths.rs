@@ -269,6 +269,7 @@ fn classify_in(dir: &LoadDir, relative: &str) -> Entry {
         }
         Area::Environment => when(relative.ends_with(".conf"), FileClass::ManagerConfig),
         Area::Linger => plain(FileClass::ManagerConfig),
+        Area::Images => plain(FileClass::Image),
         Area::TimerStamps => Entry {
             unit: relative
                 .strip_prefix("stamp-")
