@@ -4,7 +4,7 @@ use whodunit_common::{ChangeRecord, Kind, PathBytes, Verb, change_flags};
 
 use crate::{
     kernel::{self, field},
-    maps::{self, PRIORITY},
+    maps::{self, BULK, PRIORITY},
     path, task,
     watch::Match,
 };
@@ -24,7 +24,13 @@ pub(crate) fn report(
     inode: u64,
     rest: impl FnOnce(*mut ChangeRecord),
 ) {
-    let Some(mut entry) = maps::reserve::<ChangeRecord>(&PRIORITY, Kind::Change) else {
+    // A reload makes a manager read hundreds of files: they must not crowd out a change.
+    let ring = if verb as u16 == Verb::Load as u16 {
+        &BULK
+    } else {
+        &PRIORITY
+    };
+    let Some(mut entry) = maps::reserve::<ChangeRecord>(ring, Kind::Change) else {
         return;
     };
     let record = entry.as_mut_ptr();

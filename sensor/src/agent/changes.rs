@@ -9,7 +9,7 @@ use crate::{
     event::{Actor, Change, FileClass, FileIdentity, Process, Tier, Verb},
     kernel::{
         ChangeSeen, KernelProcesses, PathSeen, TaskSeen,
-        fanotify::{FileChange, Look, Standing},
+        fanotify::{FileChange, Look, Scope, Standing},
     },
     lineage::Table,
     systemd::{
@@ -42,6 +42,10 @@ pub(crate) fn seen_by_programs(
     table: &mut Table,
     facts: &Facts,
 ) -> Option<Classified> {
+    let on_the_way = watching.watches.scope(seen.watch) == Some(Scope::Ancestor);
+    if seen.verb == Verb::Setattr && on_the_way {
+        return None; // a home's mode is nothing to systemd
+    }
     let named = name(&seen, watching, facts);
     let flags = seen.flags;
     let change = described(seen, named, table, facts);
@@ -244,7 +248,6 @@ fn classify(
 /// Whether an event of an ancestor directory is worth a look: a directory or link, or something
 /// on the way to a load path. Plain files there are nothing to us.
 pub(crate) fn may_matter(event: &FileChange, watching: &Watching) -> bool {
-    use crate::kernel::fanotify::Scope;
     let places = [event.at.as_ref(), event.from.as_ref()];
     let content = places
         .into_iter()

@@ -1,6 +1,6 @@
 //! What the host knows that records do not carry: time, names, mounts.
 
-use std::sync::Arc;
+use std::{fs, os::unix::fs::MetadataExt as _, sync::Arc};
 
 use crate::{
     event::Timestamp,
@@ -13,6 +13,8 @@ pub(crate) struct Facts {
     pub(crate) clock: ClockAnchor,
     pub(crate) users: Users,
     pub(crate) mounts: Mounts,
+    /// Inode number of PID 1's mount namespace.
+    pub(crate) mount_ns: u32,
 }
 
 impl Facts {
@@ -26,6 +28,7 @@ impl Facts {
             clock: ClockAnchor::now()?,
             users,
             mounts: Mounts::read()?,
+            mount_ns: mount_namespace(),
         })
     }
 
@@ -65,4 +68,12 @@ impl Facts {
     pub(crate) fn user(&self, uid: u32) -> Option<Arc<str>> {
         self.users.name(uid)
     }
+}
+
+/// Inode number of the host's mount namespace: PID 1's, or where that may not be asked for, ours.
+fn mount_namespace() -> u32 {
+    ["/proc/1/ns/mnt", "/proc/self/ns/mnt"]
+        .iter()
+        .find_map(|path| fs::metadata(path).ok())
+        .map_or(0, |meta| u32::try_from(meta.ino()).unwrap_or(0))
 }

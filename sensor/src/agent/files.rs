@@ -34,7 +34,10 @@ impl Agent {
         {
             return self.tell_held(held);
         }
+        let elsewhere = seen.task.mount_ns != 0 && seen.task.mount_ns != self.facts.mount_ns;
         let change = match verb {
+            // What a service mounts for itself hides nothing from its manager.
+            Verb::Mount if elsewhere => return,
             Verb::Load => return self.loaded(seen),
             // Written through a descriptor from before the probes.
             Verb::Closed => ChangeSeen {
