@@ -1,5 +1,6 @@
 //! The agent at work: rooms put together, and the loop that moves data through them.
 
+mod activations;
 mod changes;
 mod facts;
 mod files;
@@ -20,9 +21,9 @@ pub use stream::Totals;
 
 use crate::{
     content::{self, Contents},
-    correlate::{Correlator, Started},
+    correlate::{Correlator, activation::Activations},
     emit::SinkError,
-    event::{Body, Event, Health, Tier},
+    event::{Body, Health, Tier},
     host::procs,
     kernel::{
         KernelProcesses, Losses, Probes, Record, Rings, TierChoice, Watches,
@@ -31,6 +32,7 @@ use crate::{
     lineage::{Known, Limits, Table},
     systemd::presence,
 };
+use activations::{Firings, HeldExec};
 use facts::Facts;
 use held::Waiting;
 use processes::Cgroups;
@@ -49,6 +51,10 @@ pub(crate) struct Agent {
     cgroups: Cgroups,
     watching: Watching,
     correlator: Correlator,
+    activations: Activations<Box<HeldExec>>,
+    firings: Firings,
+    /// Whether it was told that the bus cannot be read.
+    bus_gap: bool,
     installed: crate::systemd::installed::Installed,
     recent: Recent,
     /// Whether units changed since it was last found out what timed ones rest on.
@@ -100,6 +106,9 @@ impl Agent {
             cgroups: Cgroups::default(),
             watching,
             correlator: Correlator::default(),
+            activations: Activations::default(),
+            firings: Firings::default(),
+            bus_gap: false,
             installed: crate::systemd::installed::Installed::default(),
             recent: Recent::default(),
             targets_due: false,
@@ -204,8 +213,7 @@ impl Agent {
                 if managed && exec.process.name() == "systemd" {
                     self.new_manager(&exec);
                 }
-                let event = self.stream.tell(time, Body::Exec(exec));
-                self.judge(&event);
+                self.executed(time, exec);
             }
             Record::Exit(seen) => {
                 let exit = processes::ended(&seen, &mut self.table);
@@ -230,44 +238,13 @@ impl Agent {
         }
     }
 
-    /// Asks the correlator about a process that a manager started.
-    fn judge(&mut self, event: &Event) {
-        let Body::Exec(exec) = &event.body else {
-            return;
-        };
-        let spawned = exec.systemd.as_ref().is_some_and(|context| context.spawned);
-        if spawned {
-            self.tell_all();
-        }
-        if !self.correlator.concerns(exec) {
-            return;
-        }
-        let Some(context) = &exec.systemd else { return };
-        let timers = match &context.unit {
-            Some(unit) => self
-                .installed
-                .timers_for(&self.watching.paths, &context.manager, unit),
-            None => Vec::new(),
-        };
-        let timers: Vec<String> = timers.into_iter().map(|timer| timer.name).collect();
-        let started = Started {
-            exec,
-            uid: &event.uid,
-            time: event.time,
-            timers: &timers,
-        };
-        if let Some(finding) = self.correlator.started(&started) {
-            self.stream
-                .tell(event.time, Body::Finding(Box::new(finding)));
-        }
-    }
-
     /// What is due now and then: clocks, names, losses.
     pub(crate) fn tick(&mut self) {
         if self.facts.refresh() && self.watching.add_users(&self.facts) {
             self.survey();
         }
         self.tell_due();
+        self.judge_due();
         if std::mem::take(&mut self.targets_due) {
             self.watching
                 .refresh_targets(&mut self.installed, &self.facts);
@@ -302,6 +279,7 @@ impl Agent {
     /// Detaches, writes what waits, and says what the run came to.
     pub(crate) fn finish(mut self, limit: Duration) -> Result<Totals, SinkError> {
         self.tell_all();
+        self.judge_all();
         self.tick();
         let totals = self.stream.totals();
         let stopped = Health::Stopped {

@@ -65,12 +65,12 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut agent = Agent::start(tier, exits, stream)?;
     // The kernel side's own words, if it has any, go to the log.
-    let logger = agent.probes.log();
+    let mut logger = agent.probes.log();
 
     let [priority, bulk] = agent.rings.wakes()?;
     let marks = agent.watching.watches.wake()?;
     let mounts = Wake::on_mounts().context("cannot watch /proc/self/mountinfo")?;
-    drop(logger);
+    let mut bus = crate::systemd::bus::track().context("cannot start to read the bus")?;
 
     eprintln!(
         "ready: processes by tracepoint, file changes by {}, {} places watched",
@@ -103,7 +103,19 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
                 woken?;
                 agent.mounts_changed();
             }
-            _ = ticks.tick() => agent.tick(),
+            Some(told) = bus.next() => {
+                agent.told(told);
+                while let Some(told) = bus.waiting() {
+                    agent.told(told);
+                }
+            }
+            _ = ticks.tick() => {
+                agent.facts_lost(bus.take_dropped());
+                agent.tick();
+                if let Some(logger) = &mut logger {
+                    logger.flush();
+                }
+            }
             () = &mut end => break,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,

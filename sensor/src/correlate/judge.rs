@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use super::changes::{Changes, Seen};
 use crate::{
     detect,
-    event::{Cause, CauseFile, Exec, Finding, Grade, LinkKind, Manager, Related, Timestamp, Verb},
+    event::{
+        Cause, CauseFile, Exec, Finding, Grade, LinkKind, Manager, Related, Timestamp, Trigger,
+        TriggerType, Verb,
+    },
     systemd::unit_name::{UnitName, UnitType},
 };
 
@@ -26,6 +29,21 @@ pub struct Started<'a> {
     pub time: Timestamp,
     /// The timers that lead to its unit, as found on disk.
     pub timers: &'a [String],
+    /// Of a unit that another one brought: why that one was started.
+    pub behind: Option<&'a Trigger>,
+    /// `metadata.uid` of the event that told of the firing.
+    pub firing: Option<&'a str>,
+}
+
+impl<'a> Started<'a> {
+    /// The timer or path whose firing led here.
+    fn fired(&self) -> Option<&'a Trigger> {
+        let context = self.exec.systemd.as_ref();
+        let own = context.and_then(|context| context.trigger.as_ref());
+        own.into_iter().chain(self.behind).find(|trigger| {
+            matches!(trigger.kind, TriggerType::Timer | TriggerType::Path) && trigger.unit.is_some()
+        })
+    }
 }
 
 /// What was changed since the agent started, and what was said about it.
@@ -64,19 +82,7 @@ impl Correlator {
             .as_ref()
             .filter(|context| context.spawned)?;
         let unit = context.unit.as_deref()?;
-        let mut changes = self.changes.of(unit, &context.manager, started.time);
-        let mut timer = None;
-        for name in timers_of(started, unit) {
-            let more = self.changes.of(&name, &context.manager, started.time);
-            let on_disk = started.timers.contains(&name);
-            if timer.is_none() && (on_disk || !more.is_empty()) {
-                timer = Some(name);
-            }
-            changes.extend(more);
-        }
-        changes.retain(|seen| !matches!(seen.change.verb, Verb::Unlink | Verb::Rmdir));
-        changes.sort_by_key(|seen| seen.sequence);
-        let changes = latest_of_each_file(changes);
+        let (timer, changes) = self.rests_on(started, &context.manager, unit);
         let newest = changes.last()?.sequence;
         let newest_content = changes
             .iter()
@@ -87,6 +93,43 @@ impl Correlator {
             return None;
         }
         Some(finding(started, unit, timer, &changes))
+    }
+
+    /// The chain that leads to a process, oldest first: as far back as changes were seen.
+    #[must_use]
+    pub fn cause(&self, started: &Started<'_>) -> Vec<Cause> {
+        let context = started.exec.systemd.as_ref();
+        let unit = context.and_then(|context| Some((&context.manager, context.unit.as_deref()?)));
+        let Some((manager, unit)) = unit else {
+            return Vec::new();
+        };
+        let (_, changes) = self.rests_on(started, manager, unit);
+        causes(started, unit, &changes)
+    }
+
+    /// The latest change to each file that a start of `unit` rests on, and the timer concerned.
+    fn rests_on(
+        &self,
+        started: &Started<'_>,
+        manager: &Manager,
+        unit: &str,
+    ) -> (Option<String>, Vec<Seen>) {
+        if self.changes.is_empty() {
+            return (None, Vec::new());
+        }
+        let mut changes = self.changes.of(unit, manager, started.time);
+        let mut timer = None;
+        for name in timers_of(started, unit) {
+            let more = self.changes.of(&name, manager, started.time);
+            let on_disk = started.timers.contains(&name);
+            if timer.is_none() && (on_disk || !more.is_empty()) {
+                timer = Some(name);
+            }
+            changes.extend(more);
+        }
+        changes.retain(|seen| !matches!(seen.change.verb, Verb::Unlink | Verb::Rmdir));
+        changes.sort_by_key(|seen| seen.sequence);
+        (timer, latest_of_each_file(changes))
     }
 
     /// Remembers what was told. A link to a unit that was told already is no news.
@@ -111,6 +154,7 @@ fn timers_of(started: &Started<'_>, unit: &str) -> Vec<String> {
     let context = started.exec.systemd.as_ref();
     let trigger = context.and_then(|context| context.trigger.as_ref());
     names.extend(trigger.and_then(|trigger| trigger.unit.clone()));
+    names.extend(started.behind.and_then(|trigger| trigger.unit.clone()));
     let same = UnitName::parse(unit)
         .ok()
         .and_then(|unit| unit.with_kind(UnitType::Timer));
@@ -133,40 +177,8 @@ fn latest_of_each_file(changes: Vec<Seen>) -> Vec<Seen> {
 }
 
 fn finding(started: &Started<'_>, unit: &str, timer: Option<String>, changes: &[Seen]) -> Finding {
-    let Started {
-        exec,
-        uid,
-        time,
-        timers: _,
-    } = *started;
-    let mut cause: Vec<Cause> = changes.iter().map(link).collect();
-    let trigger = exec
-        .systemd
-        .as_ref()
-        .and_then(|context| context.trigger.as_ref());
-    if let Some(trigger) = trigger.filter(|trigger| trigger.unit.is_some()) {
-        cause.push(Cause {
-            link: LinkKind::Fired,
-            time: trigger.fired_at.unwrap_or(time),
-            grade: trigger.grade,
-            actor: None,
-            file: None,
-            unit: trigger.unit.clone(),
-            event_uid: None,
-        });
-    }
-    cause.push(Cause {
-        link: LinkKind::Spawned,
-        time,
-        grade: Grade::Certain,
-        actor: Some(crate::event::Actor {
-            process: Arc::clone(&exec.process),
-            ancestry: exec.ancestry.clone(),
-        }),
-        file: None,
-        unit: Some(unit.to_owned()),
-        event_uid: Some(uid.to_owned()),
-    });
+    let Started { exec, uid, .. } = *started;
+    let cause = causes(started, unit, changes);
     let mut related: Vec<Related> = changes
         .iter()
         .map(|seen| Related {
@@ -179,6 +191,40 @@ fn finding(started: &Started<'_>, unit: &str, timer: Option<String>, changes: &[
         type_uid: EXEC_TYPE,
     });
     detect::changed_unit_ran(exec, unit, timer, cause, related)
+}
+
+fn causes(started: &Started<'_>, unit: &str, changes: &[Seen]) -> Vec<Cause> {
+    let Started {
+        exec, uid, time, ..
+    } = *started;
+    let mut cause: Vec<Cause> = changes.iter().map(link).collect();
+    if let Some(trigger) = started.fired() {
+        cause.push(Cause {
+            link: LinkKind::Fired,
+            time: trigger.fired_at.unwrap_or(time),
+            grade: trigger.grade,
+            actor: None,
+            file: None,
+            unit: trigger.unit.clone(),
+            event_uid: started.firing.map(str::to_owned),
+        });
+    }
+    let spawned = exec.systemd.as_ref().is_some_and(|context| context.spawned);
+    if spawned {
+        cause.push(Cause {
+            link: LinkKind::Spawned,
+            time,
+            grade: Grade::Certain,
+            actor: Some(crate::event::Actor {
+                process: Arc::clone(&exec.process),
+                ancestry: exec.ancestry.clone(),
+            }),
+            file: None,
+            unit: Some(unit.to_owned()),
+            event_uid: Some(uid.to_owned()),
+        });
+    }
+    cause
 }
 
 fn link(seen: &Seen) -> Cause {

@@ -3,6 +3,7 @@
 //! Pure: what comes in are events and facts with their times, what goes out are findings. No
 //! clock is read and no file is opened here, so a recorded run gives the same verdicts again.
 
+pub mod activation;
 mod changes;
 mod judge;
 

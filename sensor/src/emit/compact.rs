@@ -24,6 +24,7 @@ const NAME_WIDTH: usize = 32;
 /// Widest sentence, in characters.
 const SENTENCE_WIDTH: usize = 300;
 
+mod activation;
 mod chain;
 mod content;
 
@@ -69,6 +70,8 @@ pub fn line(event: &Event, style: &Style) -> String {
     match &event.body {
         Body::Exec(exec) => line.exec(exec),
         Body::Exit(exit) => line.exit(exit),
+        Body::Verdict(verdict) => line.verdict(verdict),
+        Body::TimerFired(fired) => line.fired(fired),
         Body::Change(change) => line.change(change),
         Body::Finding(finding) => line.finding(event, finding),
         Body::Health(health) => line.health(health),

@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, a file or the kernel. Encoders in [`crate::emit`] are pure functions
 //! of an [`Event`] and the [`crate::host::Host`] it was seen on.
 
+mod activation;
 mod change;
 mod content;
 mod finding;
@@ -11,6 +12,7 @@ mod process;
 mod systemd;
 mod time;
 
+pub use activation::{TimerFired, Verdict};
 pub use change::{Change, FileClass, FileIdentity, Tier, Verb};
 pub use content::{Content, Diff, LinkTarget, UnitSettings};
 pub use finding::{Cause, CauseFile, Finding, LinkKind, Related, Severity};
@@ -39,6 +41,10 @@ pub enum Body {
     Exec(Exec),
     /// A process ended.
     Exit(Exit),
+    /// What caused an exec that was told before.
+    Verdict(Box<Verdict>),
+    /// A timer elapsed.
+    TimerFired(Box<TimerFired>),
     /// Something was done to a watched file or directory.
     Change(Change),
     /// A verdict worth a person's time.

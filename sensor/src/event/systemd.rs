@@ -56,6 +56,18 @@ pub enum TriggerType {
     Timer,
     /// A path unit saw its path.
     Path,
+    /// Something came in on a socket.
+    Socket,
+    /// Somebody sent a message to its name on the bus.
+    Bus,
+    /// Somebody asked the manager for it.
+    Request,
+    /// The start or end of another unit brought it.
+    Dependency,
+    /// It ended, and the manager started it again.
+    Restart,
+    /// The boot.
+    Boot,
     /// Not known.
     Unknown,
 }
@@ -67,6 +79,12 @@ impl TriggerType {
         match self {
             Self::Timer => "timer",
             Self::Path => "path",
+            Self::Socket => "socket",
+            Self::Bus => "bus",
+            Self::Request => "request",
+            Self::Dependency => "dependency",
+            Self::Restart => "restart",
+            Self::Boot => "boot",
             Self::Unknown => "unknown",
         }
     }

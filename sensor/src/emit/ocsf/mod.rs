@@ -9,6 +9,7 @@ mod content;
 mod file;
 mod finding;
 mod health;
+mod job;
 mod process;
 mod unmapped;
 
@@ -56,6 +57,8 @@ impl Ocsf {
         let result = match &event.body {
             Body::Exec(exec) => write(out, &process::exec(event, exec, boot)),
             Body::Exit(exit) => write(out, &process::exit(event, exit, boot)),
+            Body::Verdict(verdict) => write(out, &process::verdict(event, verdict, boot)),
+            Body::TimerFired(fired) => write(out, &job::fired(event, fired)),
             Body::Change(change) => write(out, &file::change(event, change, boot)),
             Body::Finding(finding) => write(out, &finding::finding(event, finding, boot)),
             Body::Health(health) => write(out, &health::health(event, health)),

@@ -1,18 +1,20 @@
-//! Process Activity 1007: a program was executed, a process ended.
+//! Process Activity 1007: a program was executed, what caused that, a process ended.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::common::{Actor, Ancestry, Metadata, ProcessObject};
-use super::unmapped::{ExecutableObject, Systemd, lineage, origin};
-use crate::event::{Event, Exec, Exit, Process, SystemdContext};
+use super::unmapped::{Chain, ExecutableObject, Systemd, lineage, origin};
+use crate::event::{Event, Exec, Exit, Process, SystemdContext, Verdict};
 
 #[derive(Serialize)]
 pub(super) struct ProcessActivity<'a> {
     class_uid: u16,
     category_uid: u8,
     activity_id: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activity_name: Option<&'static str>,
     type_uid: u32,
     severity_id: u8,
     time: u64,
@@ -45,6 +47,10 @@ struct Unmapped<'a> {
     cgroup: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     systemd: Option<Systemd<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refers_to: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<Chain<'a>>,
 }
 
 /// OCSF `launch_type_id` Exec.
@@ -56,6 +62,26 @@ pub(super) fn exec<'a>(event: &'a Event, exec: &'a Exec, boot: &'a str) -> Proce
     if let Some(context) = &exec.systemd {
         with_unit(&mut activity, context);
     }
+    activity
+}
+
+pub(super) fn verdict<'a>(
+    event: &'a Event,
+    verdict: &'a Verdict,
+    boot: &'a str,
+) -> ProcessActivity<'a> {
+    let Exec {
+        process,
+        ancestry,
+        systemd,
+    } = &verdict.exec;
+    let mut activity = activity(event, 99, process, ancestry, "verdict", boot);
+    activity.activity_name = Some("Verdict");
+    if let Some(context) = systemd {
+        with_unit(&mut activity, context);
+    }
+    activity.unmapped.refers_to = Some(&verdict.refers_to);
+    activity.unmapped.cause = Some(Chain(&verdict.cause));
     activity
 }
 
@@ -87,6 +113,7 @@ fn activity<'a>(
         class_uid: 1007,
         category_uid: 1,
         activity_id,
+        activity_name: None,
         type_uid: 100_700 + u32::from(activity_id),
         severity_id: 1,
         time: event.time.wall_millis(),
@@ -106,6 +133,8 @@ fn activity<'a>(
             pid_ns: (process.pid_ns != 0).then_some(process.pid_ns),
             cgroup: process.cgroup.as_deref(),
             systemd: None,
+            refers_to: None,
+            cause: None,
         },
     }
 }

@@ -10,6 +10,10 @@ pub enum Kind {
     Exec,
     /// A process ended.
     Exit,
+    /// What caused an exec.
+    Verdict,
+    /// A timer elapsed.
+    Job,
     /// A watched file changed.
     Change,
     /// A verdict.
@@ -19,9 +23,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Exec,
         Self::Exit,
+        Self::Verdict,
+        Self::Job,
         Self::Change,
         Self::Finding,
         Self::Health,
@@ -33,6 +39,8 @@ impl Kind {
         match self {
             Self::Exec => "exec",
             Self::Exit => "exit",
+            Self::Verdict => "verdict",
+            Self::Job => "job",
             Self::Change => "change",
             Self::Finding => "finding",
             Self::Health => "health",
@@ -59,6 +67,8 @@ impl Label {
                 (Kind::Exec, !managed)
             }
             Body::Exit(_) => (Kind::Exit, true),
+            Body::Verdict(_) => (Kind::Verdict, false),
+            Body::TimerFired(_) => (Kind::Job, false),
             Body::Change(_) => (Kind::Change, false),
             Body::Finding(_) => (Kind::Finding, false),
             Body::Health(_) => (Kind::Health, false),

@@ -90,7 +90,9 @@ mod tests {
         let first = facts.waiting().expect("waits");
         assert_eq!(first.number, 1);
         feed.tell(BusFact::Reloading(false));
-        let last = std::iter::from_fn(|| facts.waiting()).last().expect("waits");
+        let last = std::iter::from_fn(|| facts.waiting())
+            .last()
+            .expect("waits");
         assert_eq!(last.number, ROOM as u64 + 3);
         drop(facts);
         assert!(feed.is_closed());

@@ -40,10 +40,7 @@ mod tests {
     fn both_ways() {
         let path = "/org/freedesktop/systemd1/unit/_34a_40_2dx_5cx2d_2eservice";
         assert_eq!(unit_path("4a@-x\\x2d.service"), path);
-        assert_eq!(
-            unit_of_path(path).as_deref(),
-            Some("4a@-x\\x2d.service")
-        );
+        assert_eq!(unit_of_path(path).as_deref(), Some("4a@-x\\x2d.service"));
         assert_eq!(unit_of_path("/org/freedesktop/systemd1/unit/a_2"), None);
         assert_eq!(unit_of_path("/org/freedesktop/systemd1/job/2"), None);
     }

@@ -25,7 +25,9 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn refresh(&mut self) {
-        let Ok(monotonic) = clock_gettime(ClockId::CLOCK_MONOTONIC) else { return };
+        let Ok(monotonic) = clock_gettime(ClockId::CLOCK_MONOTONIC) else {
+            return;
+        };
         let seconds = u64::try_from(monotonic.tv_sec()).unwrap_or(0);
         let rest = u64::try_from(monotonic.tv_nsec()).unwrap_or(0);
         let Ok(boot) = boot_now() else { return };
@@ -85,9 +87,7 @@ impl Clock {
     pub(super) fn job(&self, of: &Properties<'_>) -> JobFound {
         JobFound {
             kind: text(of, "JobType"),
-            details: of
-                .get("ActivationDetails")
-                .map(|value| self.details(value)),
+            details: of.get("ActivationDetails").map(|value| self.details(value)),
         }
     }
 

@@ -78,6 +78,7 @@ async fn run(mut feed: Feed) {
                     clock: Clock::default(),
                     asked: HashMap::new(),
                     linked: HashSet::new(),
+                    bus_names: HashMap::new(),
                     connected: false,
                 };
                 let reason = tracker.read(stream).await;
@@ -95,11 +96,9 @@ async fn run(mut feed: Feed) {
 }
 
 async fn connect() -> zbus::Result<(Connection, MessageStream)> {
-    let stream = Builder::system()?
-        .max_queued(ROOM)
-        .build_message_stream()
-        .await?;
-    Ok((Connection::from(&stream), stream))
+    let connection = Builder::system()?.max_queued(ROOM).build().await?;
+    let stream = MessageStream::from(&connection);
+    Ok((connection, stream))
 }
 
 /// What was asked, by the serial of the question.
@@ -121,6 +120,8 @@ struct Tracker<'a> {
     asked: HashMap<NonZeroU32, Asked>,
     /// Units whose dependencies were asked for since the last reload.
     linked: HashSet<String>,
+    /// Bus names of units whose dependencies are on the way.
+    bus_names: HashMap<String, String>,
     connected: bool,
 }
 
@@ -182,7 +183,8 @@ impl Tracker<'_> {
             log::debug!("bus: too many questions wait, not asked: {what:?}");
             return Ok(());
         }
-        self.asked.insert(message.primary_header().serial_num(), what);
+        self.asked
+            .insert(message.primary_header().serial_num(), what);
         self.connection.send(&message).await
     }
 
@@ -267,7 +269,7 @@ impl Tracker<'_> {
             TIMER => BusFact::Timer(self.clock.timer(unit, false, &properties)),
             UNIT if !matters(&unit) => return Ok(()),
             UNIT => BusFact::Unit(self.clock.unit(unit, false, &properties)),
-            SERVICE => {
+            SERVICE if properties.contains_key("NRestarts") => {
                 let count = u32::try_from(number(&properties, "NRestarts")).unwrap_or(u32::MAX);
                 BusFact::Restarts { unit, count }
             }
@@ -316,11 +318,16 @@ impl Tracker<'_> {
 
     async fn reply(&mut self, message: &Message) -> zbus::Result<()> {
         let header = message.header();
-        let asked = header.reply_serial().and_then(|serial| self.asked.remove(&serial));
+        let asked = header
+            .reply_serial()
+            .and_then(|serial| self.asked.remove(&serial));
         let Some(asked) = asked else { return Ok(()) };
         if message.message_type() == Type::Error {
-            if let Asked::Job(job) = asked {
-                self.feed.tell(BusFact::JobRead { job, found: None });
+            match asked {
+                Asked::Job(job) => self.feed.tell(BusFact::JobRead { job, found: None }),
+                // It is gone, or the bus is: to be asked again.
+                Asked::Unit(unit) => drop(self.linked.remove(&unit)),
+                _ => {}
             }
             return Ok(());
         }
@@ -353,11 +360,20 @@ impl Tracker<'_> {
             }
             Asked::Unit(unit) => {
                 let properties: Properties<'_> = body.deserialize()?;
-                self.feed.tell(BusFact::Links(links(unit.clone(), &properties)));
+                let mut links = links(unit.clone(), &properties);
+                links.bus_name = self.bus_names.remove(&unit);
+                self.feed.tell(BusFact::Links(links));
                 let fact = self.clock.unit(unit, true, &properties);
                 self.feed.tell(BusFact::Unit(fact));
             }
-            Asked::BusName(_) => {}
+            Asked::BusName(unit) => {
+                if let zbus::zvariant::Value::Str(name) = body.deserialize()?
+                    && !name.is_empty()
+                    && self.bus_names.len() < ASKED_MAX
+                {
+                    self.bus_names.insert(unit, name.as_str().to_owned());
+                }
+            }
             Asked::Job(job) => {
                 let found = Some(self.clock.job(&body.deserialize()?));
                 self.feed.tell(BusFact::JobRead { job, found });

@@ -1,0 +1,288 @@
+//! Execs held until it is known why they came about.
+
+use std::collections::HashMap;
+
+use super::Agent;
+use crate::{
+    correlate::{
+        Started,
+        activation::{Firing, Judgement, Output, Seen},
+    },
+    event::{
+        Body, Event, Exec, Health, LossCount, Manager, Process, TimerFired, Timestamp, Trigger,
+        Verdict,
+    },
+    systemd::{
+        bus::{BusFact, Told},
+        service::Service,
+        unit_name::UnitName,
+    },
+};
+
+/// Most timers whose last firing is remembered by its event.
+const FIRINGS_MAX: usize = 4096;
+
+/// An exec that was told and waits for its verdict.
+#[derive(Debug)]
+pub(crate) struct HeldExec {
+    uid: String,
+    time: Timestamp,
+    exec: Exec,
+}
+
+/// The event of each timer's last firing, with its time since boot.
+#[derive(Debug, Default)]
+pub(crate) struct Firings(HashMap<String, (u64, String)>);
+
+impl Firings {
+    fn note(&mut self, timer: &str, time: u64, uid: &str) {
+        if self.0.len() >= FIRINGS_MAX {
+            self.0.clear(); // a link without its event at worst
+        }
+        self.0.insert(timer.to_owned(), (time, uid.to_owned()));
+    }
+
+    fn of(&self, trigger: Option<&Trigger>) -> Option<&str> {
+        let trigger = trigger?;
+        let (time, uid) = self.0.get(trigger.unit.as_ref()?)?;
+        (trigger.fired_at?.boot == *time).then_some(uid.as_str())
+    }
+}
+
+/// What the verdict depends on, of an exec in a unit.
+fn seen(exec: &Exec, time: u64) -> Option<Seen<'_>> {
+    let context = exec.systemd.as_ref()?;
+    (context.spawned || context.invocation_id.is_some()).then_some(())?;
+    Some(Seen {
+        manager: &context.manager,
+        unit: context.unit.as_deref()?,
+        invocation: context.invocation_id.as_deref(),
+        spawned: context.spawned,
+        time,
+        hint: context.trigger.as_ref(),
+    })
+}
+
+impl Agent {
+    /// Tells an exec: with its verdict, where there is one already, else ahead of it.
+    pub(super) fn executed(&mut self, time: Timestamp, mut exec: Exec) {
+        let seen_now = seen(&exec, time.boot);
+        let known = seen_now
+            .as_ref()
+            .and_then(|seen| self.activations.known(seen));
+        if let (Some(judgement), Some(context)) = (&known, &mut exec.systemd) {
+            context.trigger = Some(judgement.trigger.clone());
+        }
+        let spawned = exec.systemd.as_ref().is_some_and(|context| context.spawned);
+        let event = self.stream.tell(time, Body::Exec(exec));
+        let Event {
+            uid,
+            body: Body::Exec(exec),
+            ..
+        } = event
+        else {
+            return;
+        };
+        if spawned {
+            // What it rests on is told before anything is made of it.
+            self.tell_all();
+        }
+        let held = HeldExec { uid, time, exec };
+        let awaited = seen(&held.exec, time.boot)
+            .filter(|seen| known.is_none() && self.activations.awaits(seen));
+        let Some(awaited) = awaited else {
+            let behind = known.and_then(|judgement| judgement.behind);
+            self.judge(&held, behind.as_ref());
+            return;
+        };
+        // The exec goes along: what is asked about it is owned.
+        let (manager, unit) = (awaited.manager.clone(), awaited.unit.to_owned());
+        let (invocation, hint) = (awaited.invocation.map(str::to_owned), awaited.hint.cloned());
+        let awaited = Seen {
+            manager: &manager,
+            unit: &unit,
+            invocation: invocation.as_deref(),
+            spawned: awaited.spawned,
+            time: awaited.time,
+            hint: hint.as_ref(),
+        };
+        let mut out = Vec::new();
+        if let Some(held) = self.activations.hold(&awaited, Box::new(held), &mut out) {
+            self.judge(&held, None);
+        }
+        self.judged(out);
+    }
+
+    /// Takes in what the bus told.
+    pub(crate) fn told(&mut self, told: Told) {
+        match &told.fact {
+            BusFact::Connected { version, .. } => {
+                log::info!("the system bus is read, systemd {version}");
+                self.bus_gap = false;
+            }
+            BusFact::Disconnected(reason) if !self.bus_gap => {
+                self.bus_gap = true;
+                let gap = format!("triggers are hints, the system bus cannot be read: {reason}");
+                self.stream
+                    .tell(self.facts.now(), Body::Health(Health::Gap(gap)));
+            }
+            _ => {}
+        }
+        let mut out = Vec::new();
+        self.activations.told(told, &mut out);
+        self.judged(out);
+    }
+
+    /// Judges what has waited long enough.
+    pub(super) fn judge_due(&mut self) {
+        let mut out = Vec::new();
+        self.activations.tick(self.facts.now().boot, &mut out);
+        self.judged(out);
+    }
+
+    /// Judges all that waits: nothing more will be told.
+    pub(super) fn judge_all(&mut self) {
+        let mut out = Vec::new();
+        self.activations.tick(u64::MAX, &mut out);
+        self.judged(out);
+    }
+
+    /// Says that facts from the bus were lost.
+    pub(crate) fn facts_lost(&mut self, count: u64) {
+        if count > 0 {
+            let loss = LossCount {
+                stage: "bus",
+                kind: "fact",
+                count,
+            };
+            self.stream
+                .tell(self.facts.now(), Body::Health(Health::Loss(vec![loss])));
+        }
+    }
+
+    fn judged(&mut self, out: Vec<Output<Box<HeldExec>>>) {
+        for output in out {
+            match output {
+                Output::Fired(firing) => self.fired(firing),
+                Output::Judged(held, judgement) => self.tell_verdict(*held, judgement),
+            }
+        }
+    }
+
+    fn tell_verdict(&mut self, mut held: HeldExec, judgement: Judgement) {
+        let Judgement { trigger, behind } = judgement;
+        if let Some(context) = &mut held.exec.systemd {
+            context.trigger = Some(trigger);
+        }
+        let timers = self.timers_of(&held.exec);
+        let cause = self
+            .correlator
+            .cause(&self.started(&held, &timers, behind.as_ref()));
+        let verdict = Verdict {
+            refers_to: held.uid.clone(),
+            exec: held.exec.clone(),
+            cause,
+        };
+        self.stream
+            .tell(self.facts.now(), Body::Verdict(Box::new(verdict)));
+        self.judge(&held, behind.as_ref());
+    }
+
+    /// Asks the correlator about a process that a manager started.
+    fn judge(&mut self, held: &HeldExec, behind: Option<&Trigger>) {
+        if !self.correlator.concerns(&held.exec) {
+            return;
+        }
+        let timers = self.timers_of(&held.exec);
+        let firing = self.firing(&held.exec, behind).map(str::to_owned);
+        let started = Started {
+            exec: &held.exec,
+            uid: &held.uid,
+            time: held.time,
+            timers: &timers,
+            behind,
+            firing: firing.as_deref(),
+        };
+        if let Some(finding) = self.correlator.started(&started) {
+            self.stream
+                .tell(held.time, Body::Finding(Box::new(finding)));
+        }
+    }
+
+    fn started<'a>(
+        &'a self,
+        held: &'a HeldExec,
+        timers: &'a [String],
+        behind: Option<&'a Trigger>,
+    ) -> Started<'a> {
+        Started {
+            exec: &held.exec,
+            uid: &held.uid,
+            time: held.time,
+            timers,
+            behind,
+            firing: self.firing(&held.exec, behind),
+        }
+    }
+
+    fn firing(&self, exec: &Exec, behind: Option<&Trigger>) -> Option<&str> {
+        let context = exec.systemd.as_ref();
+        let own = context.and_then(|context| context.trigger.as_ref());
+        self.firings.of(own).or_else(|| self.firings.of(behind))
+    }
+
+    /// The timers on disk that lead to the unit of an exec; none are looked for when nothing was
+    /// changed that it could rest on.
+    fn timers_of(&mut self, exec: &Exec) -> Vec<String> {
+        let context = exec.systemd.as_ref();
+        let unit = context.and_then(|context| Some((context, context.unit.as_ref()?)));
+        let Some((context, unit)) = unit.filter(|_| self.correlator.concerns(exec)) else {
+            return Vec::new();
+        };
+        let paths = &self.watching.paths;
+        let timers = self.installed.timers_for(paths, &context.manager, unit);
+        timers.into_iter().map(|timer| timer.name).collect()
+    }
+
+    fn fired(&mut self, firing: Firing) {
+        let manager = Manager::System;
+        let clock = &self.facts.clock;
+        let next = [
+            firing.next.wall.map(|wall| clock.from_wall(wall)),
+            firing.next.boot.map(|boot| clock.to_timestamp(boot)),
+        ];
+        let runs = firing.triggers.first().cloned();
+        let fired = TimerFired {
+            next: next.into_iter().flatten().min(),
+            command_line: runs.and_then(|unit| self.command_line(&manager, &unit)),
+            file: self.unit_file(&manager, &firing.timer),
+            manager,
+            timer: firing.timer,
+            triggers: firing.triggers,
+            active: firing.active,
+        };
+        let (timer, time) = (fired.timer.clone(), firing.time);
+        let event = self.stream.tell(time, Body::TimerFired(Box::new(fired)));
+        self.firings.note(&timer, time.boot, &event.uid);
+    }
+
+    fn unit_file(&mut self, manager: &Manager, unit: &str) -> Option<String> {
+        let found = self.installed.unit(&self.watching.paths, manager, unit)?;
+        let path = found.1.first()?;
+        Some(path.to_string_lossy().into_owned())
+    }
+
+    /// The first command of a service, by its files.
+    fn command_line(&mut self, manager: &Manager, unit: &str) -> Option<String> {
+        let name = UnitName::parse(unit).ok()?;
+        let (file, _) = self.installed.unit(&self.watching.paths, manager, unit)?;
+        let service = Service::new(&name, &file);
+        let mut commands = service.commands.into_iter();
+        let argv = commands.find(|command| command.key == "ExecStart")?.argv;
+        let process = Process {
+            argv,
+            ..Process::unknown(Timestamp::default())
+        };
+        Some(process.command_line())
+    }
+}

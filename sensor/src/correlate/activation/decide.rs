@@ -1,0 +1,393 @@
+//! Why a unit was started: the procedure of decision.
+//!
+//! What PID 1 wrote into the job, or into the unit by its first trigger, and what adds up without
+//! a gap is certain. What fits is probable. What is left when nothing fits is a request.
+
+use super::world::{At, Fired, Job, JobRead, Start, Unit, World};
+use crate::event::{Grade, Trigger, TriggerType};
+use crate::systemd::bus::Details;
+
+/// How long after a unit stirred, or ended, the job that it led to may be told, in nanoseconds.
+const SOON: u64 = 1_000_000_000;
+/// Jobs of one transaction have numbers and arrive close together.
+const TOGETHER: u64 = 250_000_000;
+const TOGETHER_MAX: u32 = 512;
+/// Longest chain of units that is followed.
+const DEPTH_MAX: usize = 4;
+
+/// What a start rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Why the unit was started.
+    pub trigger: Trigger,
+    /// Of a dependency: why the unit was started that brought it.
+    pub behind: Option<Trigger>,
+}
+
+/// A decision, or that an answer is still on its way.
+pub(super) enum Decision {
+    Made(Judgement),
+    Open,
+}
+
+/// Words a trigger.
+pub(super) fn trigger(kind: TriggerType, unit: Option<&str>, grade: Grade, why: String) -> Trigger {
+    Trigger {
+        kind,
+        unit: unit.map(str::to_owned),
+        fired_at: None,
+        grade,
+        evidence: vec![why],
+    }
+}
+
+fn made(trigger: Trigger) -> Decision {
+    Decision::Made(Judgement {
+        trigger,
+        behind: None,
+    })
+}
+
+fn kind_of(unit: &str) -> TriggerType {
+    match unit.rsplit_once('.') {
+        Some((_, "timer")) => TriggerType::Timer,
+        Some((_, "path")) => TriggerType::Path,
+        Some((_, "socket")) => TriggerType::Socket,
+        _ => TriggerType::Dependency,
+    }
+}
+
+impl World {
+    /// The trigger of a start of `unit`. `finally` when no answer is waited for any more.
+    pub(super) fn decide(&self, name: &str, start: &Start, finally: bool) -> Decision {
+        let Some(unit) = self.units.get(name) else {
+            return Decision::Open;
+        };
+        if start.restarts.is_some_and(|(count, _)| count > 0) || start.anew {
+            return made(self.restarted(name, start));
+        }
+        if let Some(trigger) = self.by_unit_details(start) {
+            return made(trigger);
+        }
+        let job = start.job.and_then(|job| Some((job, self.jobs.get(&job)?)));
+        let Some((id, job)) = job else {
+            return made(self.without_job(name, start));
+        };
+        self.by_job(name, unit, (id, job), Some(start), finally, DEPTH_MAX)
+    }
+
+    /// Whether nothing was lost since.
+    pub(super) fn whole(&self, since: At) -> bool {
+        since.number >= self.whole_from
+    }
+
+    fn grade(&self, since: At, best: Grade) -> Grade {
+        if self.whole(since) {
+            best
+        } else {
+            best.min(Grade::Probable)
+        }
+    }
+
+    /// Without its count a restart cannot be told from a start.
+    fn is_no_restart(&self, start: &Start) -> bool {
+        start
+            .restarts
+            .is_some_and(|(count, at)| count == 0 && self.whole(at))
+    }
+
+    fn restarted(&self, name: &str, start: &Start) -> Trigger {
+        let why = match start.restarts {
+            Some((count, _)) if count > 0 => {
+                format!("NRestarts is {count}: the manager restarted it")
+            }
+            _ => "a new invocation without having been inactive".to_owned(),
+        };
+        trigger(
+            TriggerType::Restart,
+            Some(name),
+            self.grade(start.at, Grade::Probable),
+            why,
+        )
+    }
+
+    /// The unit's own details are those of the first trigger since it was loaded: of this start,
+    /// if the timer fired after the unit had ended last.
+    fn by_unit_details(&self, start: &Start) -> Option<Trigger> {
+        let details = start.details.as_ref()?;
+        let fired = details.fired?;
+        let this = start.ended_before? < fired.boot && fired.boot <= start.left_inactive;
+        let known = self.is_no_restart(start);
+        this.then(|| Trigger {
+            kind: kind_of(&details.unit),
+            unit: Some(details.unit.clone()),
+            fired_at: Some(fired),
+            grade: if known {
+                Grade::Certain
+            } else {
+                Grade::Probable
+            },
+            evidence: vec![format!(
+                "the unit's ActivationDetails name this firing of {}",
+                details.unit
+            )],
+        })
+    }
+
+    fn by_job(
+        &self,
+        name: &str,
+        unit: &Unit,
+        (id, job): (u32, &Job),
+        start: Option<&Start>,
+        finally: bool,
+        depth: usize,
+    ) -> Decision {
+        let mut untriggered = false;
+        match &job.read {
+            JobRead::Waiting if !finally => return Decision::Open,
+            JobRead::Waiting | JobRead::Gone => {}
+            JobRead::Found(found) => {
+                if let Some(Some(details)) = &found.details {
+                    return made(self.by_job_details(id, job, details));
+                }
+                untriggered = found.details.is_some();
+            }
+        }
+        if !untriggered && let Some(trigger) = self.by_firing(name, job, start) {
+            return made(trigger);
+        }
+        let Some(links) = &unit.links else {
+            return if finally {
+                made(self.by_exclusion(job, None, untriggered))
+            } else {
+                Decision::Open
+            };
+        };
+        // A timer or path would have left its name in the job.
+        let stirring = links.triggered_by.iter().find(|by| {
+            !(by.ends_with(".timer") || untriggered && by.ends_with(".path"))
+                && self.stirred(by, job, start)
+        });
+        if let Some(by) = stirring {
+            let why = format!("{by} began to run right before the job");
+            let kind = kind_of(by);
+            return made(trigger(kind, Some(by), Grade::Probable, why));
+        }
+        if let Some(decision) = self.by_dependency(name, links, (id, job), finally, depth) {
+            return decision;
+        }
+        if job.standing || self.booting && id <= self.standing {
+            let why = "the job is of the boot".to_owned();
+            let kind = if self.booting {
+                TriggerType::Boot
+            } else {
+                TriggerType::Unknown
+            };
+            return made(trigger(kind, None, Grade::Probable, why));
+        }
+        made(self.by_exclusion(job, links.bus_name.as_deref(), untriggered))
+    }
+
+    fn by_job_details(&self, id: u32, job: &Job, details: &Details) -> Trigger {
+        let mut evidence = vec![format!(
+            "ActivationDetails of job {id} name {}",
+            details.unit
+        )];
+        evidence.extend(
+            details
+                .path
+                .as_ref()
+                .map(|path| format!("the path is {path}")),
+        );
+        Trigger {
+            kind: kind_of(&details.unit),
+            unit: Some(details.unit.clone()),
+            fired_at: details.fired,
+            grade: self.grade(job.at, Grade::Certain),
+            evidence,
+        }
+    }
+
+    /// A timer that leads to the unit and fired while it was inactive, before the job was told
+    /// and after any other job for it. PID 1 tells units before jobs: who asked by a message was
+    /// told of his job earlier.
+    fn by_firing(&self, name: &str, job: &Job, start: Option<&Start>) -> Option<Trigger> {
+        let fits = |fired: &&Fired| {
+            let before =
+                fired.at.number < job.at.number || fired.asked && fired.time.boot <= job.at.seen;
+            before
+                && match start {
+                    Some(start) => {
+                        fired.time.boot <= start.left_inactive
+                            && start
+                                .previous
+                                .is_none_or(|last| last.number < fired.at.number)
+                            && start.ended_before.is_none_or(|end| end <= fired.time.boot)
+                    }
+                    None => job.at.seen.saturating_sub(fired.time.boot) <= SOON,
+                }
+        };
+        let mut firings: Vec<(&str, &Fired)> = self
+            .timers_of(name)
+            .filter_map(|timer| Some((timer, self.timers.get(timer)?.iter().rev().find(fits)?)))
+            .collect();
+        firings.sort_unstable_by_key(|(timer, fired)| (fired.time.boot, *timer));
+        let (&(timer, fired), others) = firings.split_first()?;
+        // Of another job in between it is not known what became of it.
+        let between = self.jobs.values().any(|other| {
+            other.unit == name && (fired.at.number..job.at.number).contains(&other.at.number)
+        });
+        let named = start
+            .and_then(|start| start.details.as_ref())
+            .is_some_and(|details| details.unit == timer);
+        let adds_up = start.is_some_and(|start| {
+            start.ended_before.is_some()
+                && self.is_no_restart(start)
+                && self.whole(fired.at)
+                && fired.at.number < job.at.number
+        });
+        let mut evidence = vec![format!("{timer} elapsed, and the job for {name} followed")];
+        if named {
+            evidence.push("the unit's ActivationDetails name the timer".to_owned());
+        }
+        let also = others
+            .iter()
+            .map(|(other, _)| format!("{other} elapsed too"));
+        evidence.extend(also);
+        let grade = match () {
+            () if between => Grade::Hint,
+            () if named && adds_up && others.is_empty() => Grade::Certain,
+            () => Grade::Probable,
+        };
+        Some(Trigger {
+            kind: TriggerType::Timer,
+            unit: Some(timer.to_owned()),
+            fired_at: Some(fired.time),
+            grade,
+            evidence,
+        })
+    }
+
+    /// Whether a unit began to run right before a job was told.
+    fn stirred(&self, name: &str, job: &Job, start: Option<&Start>) -> bool {
+        let stirred = self.units.get(name).and_then(|unit| unit.stirred);
+        stirred.is_some_and(|at| {
+            let previous = start.and_then(|start| start.previous);
+            at.number < job.at.number
+                && job.at.seen.saturating_sub(at.seen) <= SOON
+                && previous.is_none_or(|previous| previous.number < at.number)
+        })
+    }
+
+    /// The unit whose start or end brought the job.
+    fn by_dependency(
+        &self,
+        name: &str,
+        links: &crate::systemd::bus::UnitLinks,
+        (id, job): (u32, &Job),
+        finally: bool,
+        depth: usize,
+    ) -> Option<Decision> {
+        let handled = self.units.iter().find(|(other, unit)| {
+            let linked = links.handler_of.contains(other)
+                || unit
+                    .links
+                    .as_ref()
+                    .is_some_and(|links| links.handlers.iter().any(|handler| handler == name));
+            linked
+                && unit.ended.is_some_and(|at| {
+                    at.number < job.at.number && job.at.seen.saturating_sub(at.seen) <= SOON
+                })
+        });
+        if let Some((other, unit)) = handled {
+            let why = format!("{other} became {} right before the job", unit.active);
+            let found = trigger(TriggerType::Dependency, Some(other), Grade::Probable, why);
+            return Some(made(found));
+        }
+        let puller = links.pulled_by.iter().find_map(|by| {
+            let other = self.jobs.iter().find(|(other_id, other)| {
+                other.unit == *by
+                    && **other_id < id
+                    && id - **other_id <= TOGETHER_MAX
+                    && job.at.seen.abs_diff(other.at.seen) <= TOGETHER
+                    && other.standing == job.standing
+            });
+            other.map(|(other_id, other)| (by, *other_id, other))
+        });
+        if let Some((by, other_id, other)) = puller {
+            if job.standing {
+                return None;
+            }
+            let why = format!("job {other_id} for {by} brought job {id}");
+            let found = trigger(TriggerType::Dependency, Some(by), Grade::Probable, why);
+            let behind = match (depth.checked_sub(1), self.units.get(by.as_str())) {
+                (Some(depth), Some(unit)) => {
+                    match self.by_job(by, unit, (other_id, other), None, finally, depth) {
+                        Decision::Open => return Some(Decision::Open),
+                        Decision::Made(made) => Some(made.behind.unwrap_or(made.trigger)),
+                    }
+                }
+                _ => None,
+            };
+            return Some(Decision::Made(Judgement {
+                trigger: found,
+                behind,
+            }));
+        }
+        let upholder = links.upheld_by.iter().find(|by| {
+            self.units
+                .get(by.as_str())
+                .is_some_and(|unit| unit.active == "active")
+        });
+        upholder.map(|by| {
+            let why = format!("{by} upholds it");
+            made(trigger(TriggerType::Dependency, Some(by), Grade::Hint, why))
+        })
+    }
+
+    /// Nothing that the manager does by itself fits.
+    fn by_exclusion(&self, job: &Job, bus_name: Option<&str>, untriggered: bool) -> Trigger {
+        if let Some(bus_name) = bus_name {
+            let why = format!("a job that nothing else explains, for the owner of {bus_name}");
+            return trigger(TriggerType::Bus, None, Grade::Hint, why);
+        }
+        let grade = if self.whole(job.at) {
+            Grade::Probable
+        } else {
+            Grade::Hint
+        };
+        let mut found = trigger(
+            TriggerType::Request,
+            None,
+            grade,
+            "a job that nothing else explains".to_owned(),
+        );
+        if untriggered {
+            found
+                .evidence
+                .push("the job has no ActivationDetails".to_owned());
+        }
+        found
+    }
+
+    /// The start was told and no job for it.
+    fn without_job(&self, name: &str, start: &Start) -> Trigger {
+        let details = start.details.as_ref().map(|details| details.unit.as_str());
+        let named = details.filter(|unit| self.timers_of(name).any(|timer| timer == *unit));
+        match named {
+            Some(timer) => trigger(
+                TriggerType::Timer,
+                Some(timer),
+                Grade::Hint,
+                "ActivationDetails of the unit name it; they may be of an earlier start".to_owned(),
+            ),
+            None => trigger(
+                TriggerType::Unknown,
+                None,
+                Grade::None,
+                "no job was seen".to_owned(),
+            ),
+        }
+    }
+}

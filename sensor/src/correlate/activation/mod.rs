@@ -1,0 +1,391 @@
+//! Why a manager started what it started: the exec of a unit's process, joined with what the bus
+//! tells of jobs, timers and units.
+//!
+//! The kernel tells an exec before the bus tells its reason, so a manager's child is held for a
+//! while. The first exec of an invocation decides; later ones, and all that descends from them,
+//! have the same trigger. No clock is read: time comes in with the facts.
+
+mod decide;
+mod world;
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::event::{Grade, Manager, Timestamp, Trigger, TriggerType};
+use crate::systemd::bus::Told;
+use decide::{Decision, trigger};
+use world::{News, Start, World};
+
+pub use decide::Judgement;
+
+/// How long an exec waits for the facts, in nanoseconds.
+pub const HOLD: u64 = 1_500_000_000;
+/// Most activations that wait at a time; the oldest are judged by what is there.
+const HELD_MAX: usize = 2048;
+/// Most processes of one activation that wait.
+const MEMBERS_MAX: usize = 256;
+/// Most activations whose verdict is remembered.
+const JUDGED_MAX: usize = 8192;
+/// By how much an exec may be seen before the time at which the manager notes the start: before
+/// 255 the child runs on its own by then.
+const AHEAD: u64 = 100_000_000;
+/// How close an exec without an invocation id has to follow a start to be its own.
+const CLOSE: u64 = 1_000_000_000;
+
+/// A process that runs in a unit.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Whose unit.
+    pub manager: &'a Manager,
+    /// The unit.
+    pub unit: &'a str,
+    /// The invocation, by the environment of the manager's child it is or descends from.
+    pub invocation: Option<&'a str>,
+    /// Whether the manager itself forked it.
+    pub spawned: bool,
+    /// When it was executed, in nanoseconds since boot.
+    pub time: u64,
+    /// What its environment says.
+    pub hint: Option<&'a Trigger>,
+}
+
+/// A timer elapsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Firing {
+    /// The timer.
+    pub timer: String,
+    /// When.
+    pub time: Timestamp,
+    /// When it will again, in nanoseconds since the epoch or since boot, if that is known yet.
+    pub next: Next,
+    /// The units it starts.
+    pub triggers: Vec<String>,
+    /// Whether one of them was active already: then nothing is started.
+    pub active: bool,
+}
+
+/// The next elapse of a timer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Next {
+    /// By the calendar, in nanoseconds since the epoch.
+    pub wall: Option<u64>,
+    /// Counted from an event, in nanoseconds since boot.
+    pub boot: Option<u64>,
+}
+
+/// What comes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output<H> {
+    /// A timer elapsed.
+    Fired(Firing),
+    /// The verdict on an exec that was held.
+    Judged(H, Judgement),
+}
+
+type Key = (Manager, String, Option<String>);
+
+#[derive(Debug)]
+struct Held<H> {
+    due: u64,
+    members: Vec<Member<H>>,
+}
+
+#[derive(Debug)]
+struct Member<H> {
+    time: u64,
+    spawned: bool,
+    hint: Option<Trigger>,
+    held: H,
+}
+
+/// Activations that wait for their verdict, those that have one, and what the bus told so far.
+#[derive(Debug)]
+pub struct Activations<H> {
+    world: World,
+    held: HashMap<Key, Held<H>>,
+    judged: HashMap<Key, Judgement>,
+    order: VecDeque<Key>,
+}
+
+impl<H> Default for Activations<H> {
+    fn default() -> Self {
+        Self {
+            world: World::default(),
+            held: HashMap::new(),
+            judged: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+}
+
+impl<H> Activations<H> {
+    /// The verdict on an exec, if there is one already.
+    #[must_use]
+    pub fn known(&self, seen: &Seen<'_>) -> Option<Judgement> {
+        let key = key(seen);
+        key.2.as_ref()?;
+        if self.held.contains_key(&key) {
+            return None;
+        }
+        if let Some(judgement) = self.judged.get(&key) {
+            // An id can be forged, of an earlier start too.
+            let stale = seen.spawned && self.is_of_later_start(seen);
+            let mut judgement = judgement.clone();
+            if seen.spawned && !self.is_latest(seen.unit, seen.invocation) {
+                cap(&mut judgement.trigger);
+            }
+            return (!stale).then_some(judgement);
+        }
+        if !self.waits_for(seen) {
+            return None;
+        }
+        let member = (seen.time, seen.hint);
+        self.judge(&key, member, false)
+    }
+
+    /// Whether the verdict on an exec can still come: [`Self::hold`] it then.
+    #[must_use]
+    pub fn awaits(&self, seen: &Seen<'_>) -> bool {
+        self.held.contains_key(&key(seen)) || self.waits_for(seen)
+    }
+
+    fn waits_for(&self, seen: &Seen<'_>) -> bool {
+        self.world.connected && seen.spawned && *seen.manager == Manager::System
+    }
+
+    /// Holds an exec until its verdict. Gives back what there is no room for.
+    pub fn hold(&mut self, seen: &Seen<'_>, held: H, out: &mut Vec<Output<H>>) -> Option<H> {
+        let key = key(seen);
+        let member = Member {
+            time: seen.time,
+            spawned: seen.spawned,
+            hint: seen.hint.cloned(),
+            held,
+        };
+        if let Some(waiting) = self.held.get_mut(&key) {
+            if waiting.members.len() >= MEMBERS_MAX {
+                return Some(member.held);
+            }
+            waiting.members.push(member);
+            return None;
+        }
+        if self.held.len() >= HELD_MAX {
+            let oldest = self.held.iter().min_by_key(|(_, held)| held.due);
+            if let Some(key) = oldest.map(|(key, _)| key.clone()) {
+                self.settle(&key, true, out);
+            }
+        }
+        let waiting = Held {
+            due: seen.time.saturating_add(HOLD),
+            members: vec![member],
+        };
+        self.held.insert(key.clone(), waiting);
+        self.settle(&key, false, out);
+        None
+    }
+
+    /// Takes in what the bus told.
+    pub fn told(&mut self, told: Told, out: &mut Vec<Output<H>>) {
+        let news = self.world.take(told);
+        let finally = news == News::Ended;
+        if let News::Fired(timer, time) = news {
+            let links = self
+                .world
+                .units
+                .get(&timer.timer)
+                .and_then(|unit| unit.links.as_ref());
+            let triggers = links.map_or_else(Vec::new, |links| links.triggers.clone());
+            let runs = |unit: &String| {
+                let state = self.world.units.get(unit).map(|unit| unit.active.as_str());
+                matches!(state, Some("active" | "activating" | "reloading"))
+            };
+            out.push(Output::Fired(Firing {
+                active: triggers.iter().any(runs),
+                timer: timer.timer,
+                time,
+                next: Next {
+                    wall: timer.next_wall.filter(|next| *next > time.wall),
+                    boot: timer.next_boot.filter(|next| *next > time.boot),
+                },
+                triggers,
+            }));
+        }
+        for key in self.held.keys().cloned().collect::<Vec<_>>() {
+            self.settle(&key, finally, out);
+        }
+    }
+
+    /// Judges what has waited long enough by `now`.
+    pub fn tick(&mut self, now: u64, out: &mut Vec<Output<H>>) {
+        let due = self.held.iter().filter(|(_, held)| held.due <= now);
+        for key in due.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            self.settle(&key, true, out);
+        }
+    }
+
+    /// When [`Self::tick`] has something to do.
+    #[must_use]
+    pub fn next_due(&self) -> Option<u64> {
+        self.held.values().map(|held| held.due).min()
+    }
+
+    /// Judges an activation that waits, if that can be done now.
+    fn settle(&mut self, key: &Key, finally: bool, out: &mut Vec<Output<H>>) {
+        let Some(first) = self.held.get(key).and_then(|held| held.members.first()) else {
+            return;
+        };
+        let Some(judgement) = self.judge(key, (first.time, first.hint.as_ref()), finally) else {
+            return;
+        };
+        let Some(held) = self.held.remove(key) else {
+            return;
+        };
+        // Without an id a later process of the manager is a start of its own, perhaps.
+        let mut later = Vec::new();
+        let first = held.members.first().map_or(0, |member| member.time);
+        for member in held.members {
+            let same = key.2.is_some() || !member.spawned || member.time == first;
+            if same || finally {
+                out.push(Output::Judged(member.held, judgement.clone()));
+            } else {
+                later.push(member);
+            }
+        }
+        if let Some(first) = later.first() {
+            let due = first.time.saturating_add(HOLD);
+            self.held.insert(
+                key.clone(),
+                Held {
+                    due,
+                    members: later,
+                },
+            );
+        } else if key.2.is_some() {
+            self.remember(key.clone(), judgement);
+        }
+    }
+
+    fn remember(&mut self, key: Key, judgement: Judgement) {
+        while self.judged.len() >= JUDGED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.judged.remove(&oldest);
+        }
+        if self.judged.insert(key.clone(), judgement).is_none() {
+            self.order.push_back(key);
+        }
+    }
+
+    /// Whether the unit was started again between the start that an exec names and the exec.
+    fn is_of_later_start(&self, seen: &Seen<'_>) -> bool {
+        let starts = self.world.units.get(seen.unit).map(|unit| &unit.starts);
+        let own = starts.and_then(|starts| {
+            starts
+                .iter()
+                .find(|start| Some(start.invocation.as_str()) == seen.invocation)
+        });
+        let later = |start: &&Start| start.left_inactive <= seen.time;
+        match (
+            starts.and_then(|starts| starts.iter().rev().find(later)),
+            own,
+        ) {
+            (Some(last), Some(own)) => last.left_inactive > own.left_inactive,
+            (Some(last), None) => seen.time - last.left_inactive <= CLOSE,
+            (None, _) => false,
+        }
+    }
+
+    /// Whether no start can have been lost since the one with this id.
+    fn is_latest(&self, unit: &str, invocation: Option<&str>) -> bool {
+        let starts = self.world.units.get(unit).map(|unit| &unit.starts);
+        let mut starts = starts.into_iter().flatten();
+        starts.any(|start| {
+            Some(start.invocation.as_str()) == invocation && self.world.whole(start.at)
+        })
+    }
+
+    /// The verdict, by the start of the unit that an exec belongs to.
+    fn judge(
+        &self,
+        key: &Key,
+        (time, hint): (u64, Option<&Trigger>),
+        finally: bool,
+    ) -> Option<Judgement> {
+        let (_, unit, invocation) = key;
+        let starts = self.world.units.get(unit).map(|unit| &unit.starts);
+        let mut starts = starts.into_iter().flatten().rev();
+        let before = |start: &&Start| start.left_inactive <= time.saturating_add(AHEAD);
+        let last = starts.clone().find(before);
+        let named = starts.find(|start| Some(&start.invocation) == invocation.as_ref());
+        let named = named.filter(|named| {
+            // Else the id is that of an earlier start, kept by somebody.
+            last.is_none_or(|last| last.left_inactive <= named.left_inactive)
+                || last.is_some_and(|last| last.left_inactive > time)
+        });
+        let near = last.filter(|last| time.saturating_sub(last.left_inactive) <= CLOSE);
+        let start = match (named, near) {
+            (Some(named), _) => Some((named, true)),
+            // The environment names none, or the wrong one: known only once nothing else comes.
+            (None, Some(near)) if finally => Some((near, false)),
+            (None, _) => None,
+        };
+        let mut judgement = match start {
+            Some((start, sure)) => match self.world.decide(unit, start, finally) {
+                Decision::Made(mut judgement) => {
+                    if !self.is_latest(unit, invocation.as_deref()) {
+                        cap(&mut judgement.trigger);
+                    }
+                    if !sure {
+                        cap(&mut judgement.trigger);
+                        let why = "the start is known by its time alone, not by its invocation id";
+                        judgement.trigger.evidence.push(why.to_owned());
+                    }
+                    judgement
+                }
+                Decision::Open => return None,
+            },
+            None if finally => Judgement {
+                trigger: trigger(
+                    TriggerType::Unknown,
+                    None,
+                    Grade::None,
+                    "the manager did not tell of this start in time".to_owned(),
+                ),
+                behind: None,
+            },
+            None => return None,
+        };
+        with_hint(&mut judgement.trigger, hint);
+        Some(judgement)
+    }
+}
+
+fn cap(trigger: &mut Trigger) {
+    trigger.grade = trigger.grade.min(Grade::Probable);
+}
+
+/// What the environment says counts for something where nothing else is known, and is set aside
+/// where something is.
+fn with_hint(trigger: &mut Trigger, hint: Option<&Trigger>) {
+    let Some(hint) = hint else { return };
+    if trigger.grade == Grade::None {
+        let mut evidence = hint.evidence.clone();
+        evidence.append(&mut trigger.evidence);
+        *trigger = Trigger {
+            evidence,
+            ..hint.clone()
+        };
+    } else if hint.unit == trigger.unit {
+        trigger.evidence.extend(hint.evidence.iter().cloned());
+    } else if let Some(unit) = &hint.unit {
+        let set_aside = format!("TRIGGER_UNIT={unit} in the environment is not of this start");
+        trigger.evidence.push(set_aside);
+    }
+}
+
+fn key(seen: &Seen<'_>) -> Key {
+    (
+        seen.manager.clone(),
+        seen.unit.to_owned(),
+        seen.invocation.map(str::to_owned),
+    )
+}
