@@ -49,6 +49,28 @@ hook!(
     kprobe_inode_set_acl
 );
 
+hook!(
+    "inode_removexattr",
+    xattr,
+    lsm_inode_removexattr,
+    fentry_inode_removexattr,
+    kprobe_inode_removexattr
+);
+hook!(
+    "inode_removexattr",
+    xattr_idmapped,
+    lsm_inode_removexattr_idmapped,
+    fentry_inode_removexattr_idmapped,
+    kprobe_inode_removexattr_idmapped
+);
+hook!(
+    "inode_remove_acl",
+    xattr_idmapped,
+    lsm_inode_remove_acl,
+    fentry_inode_remove_acl,
+    kprobe_inode_remove_acl
+);
+
 /// Bits of `iattr.ia_valid`: <https://github.com/torvalds/linux/blob/v6.12/include/linux/fs.h#L220>.
 const ATTR_SIZE: u32 = 1 << 3;
 const ATTR_OPEN: u32 = 1 << 15;

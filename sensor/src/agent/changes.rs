@@ -274,17 +274,18 @@ pub(crate) fn may_matter(event: &FileChange, watching: &Watching) -> bool {
 pub(crate) fn found(path: &Path, facts: &Facts, watching: &Watching) -> Option<Classified> {
     let object = facts.mounts.identify_link(path).ok()?;
     let text = std::fs::read_link(path).ok();
+    let verb = match object.mode & 0o170_000 {
+        0o120_000 => Verb::Symlink,
+        0o040_000 => Verb::Mkdir,
+        _ => Verb::Create,
+    };
     let unknown = Actor {
         process: Arc::new(Process::unknown(facts.now())),
         ancestry: Vec::new(),
     };
     classify(
         Change {
-            verb: if text.is_some() {
-                Verb::Symlink
-            } else {
-                Verb::Create
-            },
+            verb,
             path: path.to_string_lossy().into_owned(),
             truncated: false,
             from: None,

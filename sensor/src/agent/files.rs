@@ -19,6 +19,10 @@ use crate::{
     },
 };
 
+/// How long a rename or link may take to land, in nanoseconds.
+const LANDING_MAX: u64 = 100_000_000;
+/// Least time between two looks at which places exist, in nanoseconds.
+const SURVEY_INTERVAL: u64 = 50_000_000;
 /// Most entries of one directory that are told when it comes into view.
 const FOUND_MAX: usize = 4096;
 
@@ -143,7 +147,12 @@ impl Agent {
     pub(crate) fn tell_due(&mut self) {
         let now = self.facts.now().boot;
         while let Some(held) = self.held.due(now) {
-            self.tell_held(held);
+            let late = held.time.saturating_add(LANDING_MAX) <= now;
+            if !late && self.has_not_landed(&held.change) {
+                self.held.hold(held.change, held.time, now);
+            } else {
+                self.tell_held(held);
+            }
         }
     }
 
@@ -165,6 +174,17 @@ impl Agent {
         self.changed(change, time);
     }
 
+    /// Whether a name does not have its new meaning yet: programs see the rename or link before the
+    /// file system does.
+    fn has_not_landed(&self, classified: &Classified) -> bool {
+        let change = &classified.change;
+        if change.object.inode == 0 || !matches!(change.verb, Verb::Rename | Verb::Link) {
+            return false;
+        }
+        let found = self.facts.mounts.identify_link(Path::new(&change.path));
+        !found.is_ok_and(|found| found.inode == change.object.inode)
+    }
+
     /// Whether the removal of a directory was refused. Programs see it before the file system does,
     /// and that one keeps what is not empty, as systemd finds at each reload.
     fn is_still_there(&self, removal: &Classified) -> bool {
@@ -182,9 +202,29 @@ impl Agent {
             Verb::Rmdir => self.watching.watches.forget(&classified.change.object),
             _ => {}
         }
+        self.watch_linked(&classified);
         self.tell_change(classified, time);
         if structural {
             self.survey();
+        }
+    }
+
+    /// A unit that is linked into a load path is watched where it lies.
+    fn watch_linked(&mut self, classified: &Classified) {
+        let change = &classified.change;
+        if change.verb != Verb::Symlink || change.class != FileClass::UnitFile {
+            return;
+        }
+        let Ok(real) = std::fs::canonicalize(&change.path) else {
+            return;
+        };
+        let path = real.to_string_lossy();
+        if self.watching.paths.classify(&path).is_none()
+            && let Ok(identity) = self.facts.mounts.identify(&real)
+            && identity.mode & 0o170_000 == 0o100_000
+        {
+            self.watching
+                .add_unit(&path, change.unit.as_deref(), &identity);
         }
     }
 
@@ -287,13 +327,23 @@ impl Agent {
         self.survey();
     }
 
-    /// Brings the watches in step with what exists. What is in directories that came into view is
-    /// looked at a little later.
+    /// Asks for a look at which places exist. One look serves all that asked since the last.
     pub(super) fn survey(&mut self) {
+        self.survey_due = true;
+    }
+
+    /// Brings the watches in step with what exists, if that was asked for and not done just now.
+    /// What is in directories that came into view is looked at a little later.
+    pub(crate) fn survey_now(&mut self) {
         let now = self.facts.now().boot;
+        if !self.survey_due || now < self.surveyed.saturating_add(SURVEY_INTERVAL) {
+            return;
+        }
+        self.survey_due = false;
         for directory in self.watching.survey(&self.facts) {
             self.recent.look_later(directory, now);
         }
+        self.surveyed = self.facts.now().boot;
     }
 
     /// Tells what is found in directories that came into view and have settled: it was made before

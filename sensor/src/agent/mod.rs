@@ -59,6 +59,9 @@ pub(crate) struct Agent {
     recent: Recent,
     /// Whether units changed since it was last found out what timed ones rest on.
     targets_due: bool,
+    /// Whether it was asked which places exist, and when that was found out last.
+    survey_due: bool,
+    surveyed: u64,
     held: Waiting,
     contents: Contents,
     stream: Stream,
@@ -112,6 +115,8 @@ impl Agent {
             installed: crate::systemd::installed::Installed::default(),
             recent: Recent::default(),
             targets_due: false,
+            survey_due: false,
+            surveyed: 0,
             held: Waiting::default(),
             contents: Contents::new(content::Limits::default()),
             stream,
@@ -198,6 +203,7 @@ impl Agent {
             self.file_event(event, seen_at);
         }
         self.tell_due();
+        self.survey_now();
         self.batch = batch;
         (count, more)
     }
@@ -240,10 +246,14 @@ impl Agent {
 
     /// What is due now and then: clocks, names, losses.
     pub(crate) fn tick(&mut self) {
+        // What is found below must not come before the records that tell of it.
+        self.drain_all();
         if self.facts.refresh() && self.watching.add_users(&self.facts) {
             self.survey();
         }
+        self.drain_all();
         self.tell_due();
+        self.survey_now();
         self.judge_due();
         if std::mem::take(&mut self.targets_due) {
             self.watching

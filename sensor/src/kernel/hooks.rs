@@ -70,6 +70,8 @@ pub(crate) const HOOKS: &[Hook] = &[
     file("inode_setattr", "changed modes, owners, times and sizes"),
     file("inode_setxattr", "changed extended attributes"),
     file("inode_set_acl", "changed access control lists"),
+    file("inode_removexattr", "removed extended attributes"),
+    file("inode_remove_acl", "removed access control lists"),
     file("sb_mount", "what is mounted over"),
     file(
         "move_mount",
@@ -107,7 +109,7 @@ impl Hook {
         // https://github.com/torvalds/linux/commit/0d56a4518d5e
         let position = btf.position(&self.target(tier), "dentry");
         let suffix = match (self.name, position) {
-            ("inode_setattr" | "inode_setxattr", Some(1)) => "_idmapped",
+            ("inode_setattr" | "inode_setxattr" | "inode_removexattr", Some(1)) => "_idmapped",
             ("vfs_create", Some(2)) => "_2",
             ("vfs_create", _) => "_1",
             _ => "",

@@ -128,7 +128,8 @@ impl<H> Activations<H> {
         }
         if let Some(judgement) = self.judged.get(&key) {
             // An id can be forged, of an earlier start too.
-            let stale = seen.spawned && self.is_of_later_start(seen);
+            let over = self.world.is_over(seen.unit);
+            let stale = seen.spawned && (over || self.is_of_later_start(seen));
             let mut judgement = judgement.clone();
             if seen.spawned && !self.is_latest(seen.unit, seen.invocation) {
                 cap(&mut judgement.trigger);

@@ -36,6 +36,7 @@ pub(super) struct Unit {
     pub(super) ended: Option<At>,
     pub(super) starts: VecDeque<Start>,
     told: bool,
+    left_inactive: u64,
     touched: u64,
 }
 
@@ -165,8 +166,11 @@ impl World {
                 }
             }
             BusFact::UnitRemoved(unit) => {
-                self.units.remove(&unit);
-                self.timers.remove(&unit);
+                // What it did stays of interest; when it is loaded again, it begins anew.
+                if let Some(unit) = self.units.get_mut(&unit) {
+                    (unit.told, unit.invocation, unit.left_inactive) = (false, None, 0);
+                    unit.active.clear();
+                }
             }
         }
         News::Changed
@@ -228,7 +232,9 @@ impl World {
         let over = |active: &str| matches!(active, "inactive" | "failed" | "deactivating");
         let began = fact.invocation.is_some()
             && fact.invocation != unit.invocation
-            && (unit.told || fact.left_inactive >= since);
+            && (unit.told || fact.left_inactive >= since)
+            // The id is there before the start is: that is told next.
+            && (!over(&fact.active) || fact.left_inactive > unit.left_inactive);
         if over(&fact.active) && (!over(&unit.active) || began) {
             unit.ended = Some(at);
         }
@@ -253,8 +259,11 @@ impl World {
             }
             unit.starts.push_back(start);
         }
+        if began || !over(&fact.active) {
+            unit.invocation = fact.invocation;
+        }
         unit.told = true;
-        unit.invocation = fact.invocation;
+        unit.left_inactive = fact.left_inactive;
         (unit.active, unit.sub) = (fact.active, fact.sub);
     }
 
@@ -281,6 +290,12 @@ impl World {
         };
         // One that was told is asked for again by a list of jobs.
         self.jobs.entry(job).or_insert(known);
+    }
+
+    /// Whether the unit was told to have ended: what the manager runs for it now is a new start.
+    pub(super) fn is_over(&self, unit: &str) -> bool {
+        let unit = self.units.get(unit);
+        unit.is_some_and(|unit| matches!(unit.active.as_str(), "inactive" | "failed"))
     }
 
     /// The timers that lead to a unit.

@@ -224,14 +224,6 @@ impl Tracker<'_> {
                 }
                 self.job(job, path.as_str(), unit, false).await
             }
-            "UnitNew" => {
-                let (unit, _): (&str, zbus::zvariant::ObjectPath<'_>) = body.deserialize()?;
-                // The first announcement stands for the first change of its properties.
-                if unit.ends_with(".timer") {
-                    self.timer(unit).await?;
-                }
-                Ok(())
-            }
             "UnitRemoved" => {
                 let (unit, _): (&str, zbus::zvariant::ObjectPath<'_>) = body.deserialize()?;
                 self.linked.remove(unit);
@@ -291,6 +283,11 @@ impl Tracker<'_> {
             return Ok(());
         }
         self.all(path, JOB, Asked::Job(job)).await?;
+        // A timer can elapse once it was started. To ask about a unit that is not loaded loads it,
+        // so nothing is asked because a unit was loaded.
+        if unit.ends_with(".timer") {
+            return self.timer(unit).await;
+        }
         self.unit(unit).await
     }
 
@@ -311,6 +308,9 @@ impl Tracker<'_> {
     }
 
     async fn timer(&mut self, timer: &str) -> zbus::Result<()> {
+        if self.linked.contains(timer) {
+            return Ok(());
+        }
         let asked = Asked::Timer(timer.to_owned());
         self.all(&unit_path(timer), TIMER, asked).await?;
         self.unit(timer).await

@@ -1,0 +1,224 @@
+#!/bin/bash
+# Makes every kind of change once, while three sensors look on: the machine's own (by LSM, as the
+# harness is told to run it) and two more. What belongs together has a name of its own: x-NAME.
+set -u
+cd "$(dirname "$0")" || exit 1
+out=$WHODUNIT_OUT
+failed=0
+
+units=/etc/systemd/system
+text='[Service]\nExecStart=/bin/true\n'
+more='Environment=A=1\n'
+
+item() { at=$1; }
+fault() { echo "failed: $at: $*"; failed=1; }
+doer() { perl do.pl "$@" || fault "$@"; }
+run() { "$@" || fault "$@"; }
+mark() {
+    local uptime
+    read -r uptime _ </proc/uptime
+    echo "$1 all $uptime" >>"$out/marks"
+}
+# Waits without a process of its own.
+exec {never}<> <(:)
+pause() { read -rt "$1" -u "$never" || :; }
+
+# --- what has to be there before ---
+item before
+mkdir -p /srv/x /root/x "$units/x-dropin.service.d" "$units/x-wants.target.wants" \
+    /etc/systemd/{user,system-generators,user-generators,system-environment-generators,system-preset,user-preset} \
+    /etc/systemd/system.conf.d /usr/local/lib/systemd/{system,user} /run/systemd/{system,user} /etc/xdg/systemd \
+    /var/lib/systemd/{linger,timers} /var/lib/extensions /var/lib/confexts \
+    /root/.config/systemd/user /home/alice/.config/systemd/user /home/alice/.local/share/systemd/user
+for name in append otrunc truncate ftruncate heldfd mmap fallocate renameout renameover sedi exchange \
+    whiteout unlink chmod chown utimes setxattr removexattr setacl mountfile cp install overlayappend; do
+    printf "$text" >"$units/x-$name.service"
+done
+doer setxattr "$units/x-removexattr.service"
+for name in copyrange renamein hardlink exchange mountfile; do
+    printf "$text" >"/root/x/x-$name.service"
+done
+printf "$text$more" >"$units/x-renameover.tmp"
+mkdir "/root/x/x-renamedir.service.d" "$units/x-rmdir.service.d" "$units/x-tmpfs.service.d" "$units/x-movemount.service.d" \
+    "$units/x-clonemount.service.d" "$units/x-newmount.service.d" "$units/x-bindover.service.d" "$units/x-movedir.service.d"
+printf "$text" >/root/x/x-renamedir.service.d/a.conf
+printf "$text" >$units/x-movedir.service.d/a.conf
+ln -s /etc/systemd /srv/x/parent
+mkdir -p /srv/x/{bind,moved,source,lower,merged,root,box} /etc/x-work
+printf "$text" >/srv/x/source/a.conf
+# A timed unit and what it rests on.
+printf '#!/bin/sh\n' >/srv/x/x-target
+printf '#!/bin/sh\n' >/srv/x/x-script
+printf 'A=1\n' >/srv/x/x-environment
+chmod +x /srv/x/x-target
+printf '[Service]\nExecStartPre=/srv/x/x-target\nExecStart=/bin/sh /srv/x/x-script\nEnvironmentFile=-/srv/x/x-environment\n' >$units/x-timed.service
+printf '[Timer]\nOnCalendar=yearly\n' >$units/x-timed.timer
+printf "$text" | tee /dev/shm/x-linked.service >/dev/shm/x-loaded.service
+useradd --create-home --uid 2001 x-renamehome
+mkdir -p /home/x-renamehome/new/systemd/user
+printf "$text" >/home/x-renamehome/new/systemd/user/x-renamehome.service
+# Descriptors from before the sensors.
+exec 8>>"$units/x-heldfd.service"
+
+for tier in fentry kprobe tracepoint; do
+    whodunit run --quiet --format ocsf --output "$out/$tier.ndjson" --tier $tier 2>"$out/$tier.err" 8>&- &
+    sensors+=($!)
+done
+ready() {
+    local tier line
+    for tier in fentry kprobe tracepoint; do
+        line=
+        while read -r line; do [[ $line == ready* ]] && continue 2; done <"$out/$tier.err"
+        return 1
+    done
+}
+until ready 2>/dev/null; do
+    pause 0.1
+    ((SECONDS < 120)) || { fault "not all sensors are ready"; exit 1; }
+done
+# Until they have all caught up with each other's starts.
+pause 1.5
+mark begin
+
+# --- files ---
+item create;     printf "$text" >$units/x-create.service
+item append;     printf "$more" >>$units/x-append.service
+item otrunc;     printf "$text$more" >$units/x-otrunc.service
+item truncate;   doer truncate $units/x-truncate.service 10
+item ftruncate;  doer ftruncate $units/x-ftruncate.service 10
+item heldfd;     printf "$more" >&8; exec 8>&-
+item scmrights;  doer scm_rights $units/x-scmrights.service
+item mmap;       doer mmap $units/x-mmap.service
+item fallocate;  doer fallocate $units/x-fallocate.service
+item copyrange;  doer copy_file_range /root/x/x-copyrange.service $units/x-copyrange.service
+item tmpfile;    doer tmpfile $units $units/x-tmpfile.service
+item iouring;    doer io_uring $units/x-iouring.service ""
+item iouringasync; doer io_uring $units/x-iouringasync.service 1
+item cp;         run cp /root/x/x-renamein.service $units/x-cp.service
+item install;    run install -m 600 /root/x/x-renamein.service $units/x-install.service
+item tee;        printf "$text" | tee $units/x-tee.service >/dev/null
+
+# --- names ---
+item renamein;   run mv /root/x/x-renamein.service $units/
+item renameout;  run mv $units/x-renameout.service /root/x/
+item renameover; run mv $units/x-renameover.tmp $units/x-renameover.service
+item sedi;       run sed -i s/true/false/ $units/x-sedi.service
+item renamedir;  run mv /root/x/x-renamedir.service.d $units/
+item movedir;    run mv $units/x-movedir.service.d /root/x/
+item exchange;   doer renameat2 /root/x/x-exchange.service $units/x-exchange.service 2
+item whiteout;   doer renameat2 $units/x-whiteout.service /root/x/x-whiteout.service 4
+item hardlink;   run ln /root/x/x-hardlink.service $units/x-hardlink.service
+item symlink;    run ln -s /srv/x/source/a.conf $units/x-symlink.service
+item mask;       run ln -s /dev/null $units/x-mask.service
+item fifo;       run mkfifo $units/x-fifo.service
+item mknod;      doer mknod $units/x-mknod.service
+item mkdir;      run mkdir $units/x-mkdir.service.d
+item rmdir;      run rmdir $units/x-rmdir.service.d
+item unlink;     run rm $units/x-unlink.service
+
+# --- attributes ---
+item chmod;      run chmod 600 $units/x-chmod.service
+item chown;      run chown alice $units/x-chown.service
+item utimes;     doer utimes $units/x-utimes.service
+item setxattr;   doer setxattr $units/x-setxattr.service
+item removexattr; doer removexattr $units/x-removexattr.service
+item setacl;     doer setacl $units/x-setacl.service
+
+# --- other ways to the same inode ---
+item bind
+run mount --bind $units /srv/x/bind
+printf "$text" >/srv/x/bind/x-bind.service
+run umount /srv/x/bind
+item procroot;   printf "$text" >/proc/self/root$units/x-procroot.service
+item symparent;  printf "$text" >/srv/x/parent/system/x-symparent.service
+item namespace
+run unshare --mount bash -c "mount --bind $units /mnt; printf '$text' >/mnt/x-namespace.service"
+item chroot
+run mount --bind / /srv/x/root
+run chroot /srv/x/root sh -c "printf '$text' >$units/x-chroot.service"
+run umount /srv/x/root
+
+# --- mounts ---
+item mountfile;  run mount --bind /root/x/x-mountfile.service $units/x-mountfile.service
+item bindover;   run mount --bind /srv/x/source $units/x-bindover.service.d
+item tmpfs
+run mount -t tmpfs none $units/x-tmpfs.service.d
+# Until the new mount has been noticed.
+pause 1
+printf "$text" >$units/x-tmpfs.service.d/b.conf
+item movemount
+run mount -t tmpfs none /srv/x/moved
+printf "$text" >/srv/x/moved/a.conf
+run mount --make-private /srv/x/moved
+run unshare --mount bash -c "mount --make-rprivate /; mount --move /srv/x/moved $units/x-movemount.service.d"
+item clonemount; doer clone_mount /srv/x/source $units/x-clonemount.service.d
+item newmount;   doer new_mount $units/x-newmount.service.d
+item overlay
+run mount -t overlay none -o lowerdir=/srv/x/lower,upperdir=$units,workdir=/etc/x-work /srv/x/merged
+printf "$text" >/srv/x/merged/x-overlay.service
+item overlayappend; printf "$more" >>/srv/x/merged/x-overlayappend.service
+run umount /srv/x/merged
+
+# --- places ---
+put() { item "$1"; printf "$text" >"$2"; }
+put dropin       $units/x-dropin.service.d/a.conf
+item wants;      run ln -s ../x-create.service $units/x-wants.target.wants/x-wants.service
+put etcuser      /etc/systemd/user/x-etcuser.service
+put locallib     /usr/local/lib/systemd/system/x-locallib.service
+put usrlib       /usr/lib/systemd/system/x-usrlib.service
+put libuser      /usr/lib/systemd/user/x-libuser.service
+put run          /run/systemd/system/x-run.service
+put generator    /etc/systemd/system-generators/x-generator
+put usergenerator /etc/systemd/user-generators/x-usergenerator
+put envgenerator /etc/systemd/system-environment-generators/x-envgenerator
+put preset       /etc/systemd/system-preset/x-preset.preset
+put userpreset   /etc/systemd/user-preset/x-userpreset.preset
+put config       /etc/systemd/system.conf.d/x-config.conf
+put linger       /var/lib/systemd/linger/x-linger
+put stamp        /var/lib/systemd/timers/stamp-x-stamp.timer
+put sysext       /var/lib/extensions/x-sysext.raw
+put roothome     /root/.config/systemd/user/x-roothome.service
+put home         /home/alice/.config/systemd/user/x-home.service
+put homedata     /home/alice/.local/share/systemd/user/x-homedata.service
+item homewants;  run mkdir /home/alice/.config/systemd/user/x-homewants.target.wants
+# Marks need a moment to follow a new directory.
+pause 1.5
+run ln -s ../x-home.service /home/alice/.config/systemd/user/x-homewants.target.wants/x-homewants.service
+
+# --- what timed units rest on ---
+item target;      printf 'true\n' >>/srv/x/x-target
+item script;      printf 'true\n' >>/srv/x/x-script
+item environment; printf 'B=1\n' >>/srv/x/x-environment
+
+# --- places that come later ---
+# Linked, and changed before a manager has read it; and after.
+item linked
+run systemctl link /dev/shm/x-linked.service
+pause 1
+printf "$more" >>/dev/shm/x-linked.service
+item loaded
+run systemctl link /dev/shm/x-loaded.service
+run systemctl start x-loaded.service
+pause 1.5
+printf "$more" >>/dev/shm/x-loaded.service
+item laterhome
+run useradd --create-home --home-dir /srv/x-laterhome --uid 2002 x-laterhome
+pause 2.5
+run mkdir -p /srv/x-laterhome/.config/systemd/user
+pause 1
+printf "$text" >/srv/x-laterhome/.config/systemd/user/x-laterhome.service
+item renamehome
+run mv /home/x-renamehome/new /home/x-renamehome/.config
+pause 2.5
+printf "$more" >>/home/x-renamehome/.config/systemd/user/x-renamehome.service
+
+item end
+pause 2.5
+mark end
+for sensor in "${sensors[@]}"; do
+    read -ra stat <"/proc/$sensor/stat"
+    echo "sensor $sensor: $((stat[13] + stat[14])) ticks of processor time"
+    kill "$sensor"
+    wait "$sensor" || fault "a sensor's status is $?"
+done
+exit $failed
