@@ -98,7 +98,17 @@ fn every_context_of_an_exec_is_valid() {
         Manager::User(1000),
         Manager::Container("/machine.slice/web".to_owned()),
     ] {
-        for kind in [TriggerType::Timer, TriggerType::Path, TriggerType::Unknown] {
+        for kind in [
+            TriggerType::Timer,
+            TriggerType::Path,
+            TriggerType::Socket,
+            TriggerType::Bus,
+            TriggerType::Request,
+            TriggerType::Dependency,
+            TriggerType::Restart,
+            TriggerType::Boot,
+            TriggerType::Unknown,
+        ] {
             for grade in [Grade::None, Grade::Hint, Grade::Probable, Grade::Certain] {
                 let mut exec = exec();
                 let mut context = context(manager.clone());
@@ -118,6 +128,40 @@ fn every_context_of_an_exec_is_valid() {
         });
         check(Body::Exec(exec));
     }
+}
+
+#[test]
+fn a_verdict_refers_to_its_exec() {
+    let value = check(Body::Verdict(Box::new(verdict())));
+    assert_eq!(value["type_uid"], 100_799);
+    assert_eq!(value["activity_name"], "Verdict");
+    assert_eq!(value["process"]["pid"], 4242);
+    assert_eq!(value["unmapped"]["refers_to"], verdict().refers_to);
+    assert_eq!(value["unmapped"]["systemd"]["trigger"]["grade"], "certain");
+    let links: Vec<_> = value["unmapped"]["cause"]
+        .as_array()
+        .expect("a chain")
+        .iter()
+        .map(|link| link["link"].clone())
+        .collect();
+    assert_eq!(links, ["wrote", "linked", "fired", "spawned"]);
+}
+
+#[test]
+fn every_firing_is_valid() {
+    let value = check(Body::TimerFired(Box::new(timer_fired())));
+    assert_eq!(value["type_uid"], 100_606);
+    assert_eq!(value["job"]["name"], "upd.timer");
+    assert_eq!(value["job"]["last_run_time"], value["time"]);
+    check(Body::TimerFired(Box::new(TimerFired {
+        manager: Manager::User(1000),
+        timer: String::new(),
+        next: None,
+        triggers: Vec::new(),
+        active: true,
+        command_line: None,
+        file: None,
+    })));
 }
 
 #[test]

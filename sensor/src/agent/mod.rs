@@ -141,6 +141,9 @@ impl Agent {
             .filter(|status| status.tier.is_none() && self.probes.file_tier.is_some())
             .map(|status| format!("{}: {} are not seen", status.hook.name, status.hook.sees))
             .collect();
+        if let Some(marks) = self.watching.watches.fanotify() {
+            blind.extend(marks.abilities().blind());
+        }
         blind.extend(self.watching.blind.iter().cloned());
         let started = Health::Started {
             file_tier: Some(self.file_tier()),
@@ -204,6 +207,7 @@ impl Agent {
         }
         self.tell_due();
         self.survey_now();
+        self.judge_due();
         self.batch = batch;
         (count, more)
     }
@@ -275,7 +279,8 @@ impl Agent {
 
     /// How long until something that waits has to be told.
     pub(crate) fn next_due(&self) -> Option<Duration> {
-        let due = self.held.next_due()?;
+        let due = [self.held.next_due(), self.activations.next_due()];
+        let due = due.into_iter().flatten().min()?;
         Some(Duration::from_nanos(
             due.saturating_sub(self.facts.now().boot),
         ))

@@ -112,6 +112,36 @@ pub struct Abilities {
     pub renames: bool,
 }
 
+impl Abilities {
+    /// What is not seen, each a phrase: see the table above.
+    #[must_use]
+    pub fn blind(self) -> Vec<String> {
+        let mut blind: Vec<String> = [
+            "stores to a shared mapping, until it is unmapped",
+            "files made in a directory before it was marked: found by listing it, without their time",
+            "writes through a hard link elsewhere, or through a descriptor of a file renamed away",
+            "the other name of a rename out of or into what is watched",
+            "what is mounted over a watched place, and what is written below that mount",
+            "what managers load",
+            "who wrote last, of two processes that write in turns",
+            "credentials of a writer that is gone at once: its pid and ancestry alone are known",
+        ]
+        .map(str::to_owned)
+        .into();
+        if !self.renames {
+            blind.push(
+                "which old name belongs to which new one in a rename (Linux 5.17)".to_owned(),
+            );
+        }
+        if !self.objects {
+            blind.push(
+                "whether a name still stands for the file that changed (Linux 5.17)".to_owned(),
+            );
+        }
+        blind
+    }
+}
+
 #[derive(Debug)]
 struct Watch {
     path: PathBuf,

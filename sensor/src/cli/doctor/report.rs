@@ -9,7 +9,7 @@ use crate::{
     host::Host,
     kernel::{
         HookStatus, LoadError, Probes, TierChoice,
-        fanotify::{Abilities, Fanotify, FanotifyError},
+        fanotify::{Fanotify, FanotifyError},
     },
 };
 
@@ -168,7 +168,7 @@ impl Report {
         match Fanotify::new() {
             Ok(fanotify) => {
                 self.file_tier = Some(Tier::Tracepoint.as_str());
-                self.blind.extend(blind_by_marks(fanotify.abilities()));
+                self.blind.extend(fanotify.abilities().blind());
                 Check {
                     name: "files",
                     status: Status::Degraded,
@@ -232,28 +232,6 @@ fn capability(status: &HookStatus) -> Capability {
             })
             .collect(),
     }
-}
-
-/// What marks on directories cannot tell: see the table in [`crate::kernel::fanotify`].
-fn blind_by_marks(abilities: Abilities) -> Vec<String> {
-    let mut blind: Vec<String> = [
-        "stores to a shared mapping, until it is unmapped",
-        "files made in a directory before it was marked: found by listing it, without their time",
-        "writes through a hard link elsewhere, or through a descriptor of a file renamed away",
-        "the other name of a rename out of or into what is watched",
-        "what a file that is mounted over hides, and what is written below that mount",
-        "who wrote last, of two processes that write in turns",
-        "credentials of a writer that is gone at once: its pid and ancestry alone are known",
-    ]
-    .map(str::to_owned)
-    .into();
-    if !abilities.renames {
-        blind.push("which old name belongs to which new one in a rename (Linux 5.17)".to_owned());
-    }
-    if !abilities.objects {
-        blind.push("whether a name still stands for the file that changed (Linux 5.17)".to_owned());
-    }
-    blind
 }
 
 /// The capabilities that loading and watching need, by their bit: capability.h.

@@ -71,8 +71,9 @@ fn write_check(text: &mut String, check: &Check) -> std::fmt::Result {
 }
 
 fn write_capability(text: &mut String, one: &Capability, report: &Report) -> std::fmt::Result {
-    let by_marks =
-        one.tier.is_none() && !one.name.starts_with("sched_") && report.file_tier.is_some();
+    // Marks say nothing of mounts.
+    let beyond = one.name.starts_with("sched_") || one.name.contains("mount");
+    let by_marks = one.tier.is_none() && !beyond && report.file_tier.is_some();
     let (status, tier) = match one.tier {
         Some(tier) => (Status::Ok, tier),
         None if by_marks => (Status::Degraded, "fanotify"),

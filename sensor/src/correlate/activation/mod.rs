@@ -312,15 +312,19 @@ impl<H> Activations<H> {
         finally: bool,
     ) -> Option<Judgement> {
         let (_, unit, invocation) = key;
-        let starts = self.world.units.get(unit).map(|unit| &unit.starts);
-        let mut starts = starts.into_iter().flatten().rev();
+        let known = self.world.units.get(unit);
+        let mut starts = known.into_iter().flat_map(|unit| &unit.starts).rev();
         let before = |start: &&Start| start.left_inactive <= time.saturating_add(AHEAD);
         let last = starts.clone().find(before);
         let named = starts.find(|start| Some(&start.invocation) == invocation.as_ref());
         let named = named.filter(|named| {
             // Else the id is that of an earlier start, kept by somebody.
-            last.is_none_or(|last| last.left_inactive <= named.left_inactive)
-                || last.is_some_and(|last| last.left_inactive > time)
+            let ended = known.map_or(0, |unit| unit.became_inactive);
+            let over = named.left_inactive < ended && ended < time;
+            let latest = |last: &Start| {
+                last.left_inactive <= named.left_inactive || last.left_inactive > time
+            };
+            !over && last.is_none_or(latest)
         });
         let near = last.filter(|last| time.saturating_sub(last.left_inactive) <= CLOSE);
         let start = match (named, near) {

@@ -37,6 +37,7 @@ pub(super) struct Unit {
     pub(super) starts: VecDeque<Start>,
     told: bool,
     left_inactive: u64,
+    pub(super) became_inactive: u64,
     touched: u64,
 }
 
@@ -264,6 +265,7 @@ impl World {
         }
         unit.told = true;
         unit.left_inactive = fact.left_inactive;
+        unit.became_inactive = fact.became_inactive;
         (unit.active, unit.sub) = (fact.active, fact.sub);
     }
 

@@ -229,7 +229,7 @@ fn exits() {
 
 fn finding(cause: Vec<Cause>) -> Finding {
     Finding {
-        id: "timer-ran-new-unit",
+        id: "timer-ran-changed-unit",
         title: "New timer upd.timer ran as root".to_owned(),
         message: "upd.timer was written 81 s before it ran /usr/bin/dash as root".to_owned(),
         severity: Severity::High,
@@ -283,7 +283,7 @@ fn a_finding_tells_its_chain() {
     assert_eq!(
         shown(WROTE + 81 * SECOND, body),
         "\
-14:03:31.020Z  FINDING   high: New timer upd.timer ran as root  [timer-ran-new-unit, certain]
+14:03:31.020Z  FINDING   high: New timer upd.timer ran as root  [timer-ran-changed-unit, certain]
   2026-11-21 14:02  wrote     /etc/systemd/system/upd.timer  by sshd(981) → bash(1044, auid 1000) → sudo → tee(4100, root)
   14:02:31.020Z  linked    /etc/systemd/system/timers.target.wants/upd.timer  by ?  (probable)
   14:03:30.020Z  fired     upd.timer
@@ -297,7 +297,7 @@ fn a_finding_without_a_chain_says_its_message() {
     assert_eq!(
         shown(WROTE + 81 * SECOND, body),
         "\
-14:03:31.020Z  FINDING   high: New timer upd.timer ran as root  [timer-ran-new-unit, certain]
+14:03:31.020Z  FINDING   high: New timer upd.timer ran as root  [timer-ran-changed-unit, certain]
   upd.timer was written 81 s before it ran /usr/bin/dash as root
   14:03:31.020Z  ran       /bin/sh /opt/.x/u.sh  upd.service (system)  PID 1 → dash(4242, root)"
     );

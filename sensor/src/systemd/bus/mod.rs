@@ -10,6 +10,7 @@ mod feed;
 mod names;
 mod read;
 mod tracker;
+mod wire;
 
 pub use fact::{BusFact, Details, JobFound, TimerFact, Told, UnitFact, UnitLinks};
 pub use feed::BusFacts;

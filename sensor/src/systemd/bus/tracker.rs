@@ -15,32 +15,10 @@ use super::fact::BusFact;
 use super::feed::{BusFacts, Feed, feed};
 use super::names::{unit_of_path, unit_path};
 use super::read::{Clock, Properties, links, number, text};
-
-const SYSTEMD: &str = "org.freedesktop.systemd1";
-const MANAGER: &str = "org.freedesktop.systemd1.Manager";
-const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
-const UNIT: &str = "org.freedesktop.systemd1.Unit";
-const SERVICE: &str = "org.freedesktop.systemd1.Service";
-const TIMER: &str = "org.freedesktop.systemd1.Timer";
-const JOB: &str = "org.freedesktop.systemd1.Job";
-const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
-
-/// What is listened to.
-const RULES: [&str; 5] = [
-    "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager',\
-     path='/org/freedesktop/systemd1'",
-    "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.DBus.Properties',\
-     member='PropertiesChanged',path_namespace='/org/freedesktop/systemd1/unit',\
-     arg0='org.freedesktop.systemd1.Timer'",
-    "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.DBus.Properties',\
-     member='PropertiesChanged',path_namespace='/org/freedesktop/systemd1/unit',\
-     arg0='org.freedesktop.systemd1.Unit'",
-    "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.DBus.Properties',\
-     member='PropertiesChanged',path_namespace='/org/freedesktop/systemd1/unit',\
-     arg0='org.freedesktop.systemd1.Service'",
-    "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',\
-     arg0='org.freedesktop.systemd1'",
-];
+use super::wire::{
+    JOB, JobSignal, ListedJob, ListedUnit, MANAGER, MANAGER_PATH, PROPERTIES, RULES, SERVICE,
+    TIMER, UNIT, call, matters,
+};
 
 /// Messages that may wait for this thread.
 const ROOM: usize = 4096;
@@ -381,37 +359,4 @@ impl Tracker<'_> {
         }
         Ok(())
     }
-}
-
-type JobSignal<'a> = (u32, zbus::zvariant::ObjectPath<'a>, &'a str, &'a str);
-type Path<'a> = zbus::zvariant::ObjectPath<'a>;
-type ListedUnit<'a> = (
-    &'a str,
-    &'a str,
-    &'a str,
-    &'a str,
-    &'a str,
-    &'a str,
-    Path<'a>,
-    u32,
-    &'a str,
-    Path<'a>,
-);
-type ListedJob<'a> = (u32, &'a str, &'a str, &'a str, Path<'a>, Path<'a>);
-
-fn call<'a>(
-    path: &'a str,
-    interface: &'a str,
-    method: &'a str,
-) -> zbus::Result<zbus::message::Builder<'a>> {
-    Message::method_call(path, method)?
-        .destination(SYSTEMD)?
-        .interface(interface)
-}
-
-/// Whether a unit runs something, or makes others run.
-fn matters(unit: &str) -> bool {
-    ![".device", ".slice", ".scope"]
-        .iter()
-        .any(|kind| unit.ends_with(kind))
 }
