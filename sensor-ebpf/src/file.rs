@@ -118,7 +118,7 @@ fn opened(arg: impl Fn(usize) -> u64) {
         0
     };
     report(verb, found, cut, dentry, inode, |record| {
-        path::none(from_of(record))
+        path::none(from_of(record));
     });
 }
 
@@ -149,7 +149,7 @@ fn closed(arg: impl Fn(usize) -> u64) {
         return;
     };
     report(Verb::Closed, found, 0, dentry, inode, |record| {
-        path::none(from_of(record))
+        path::none(from_of(record));
     });
 }
 
@@ -171,7 +171,7 @@ fn made_empty(dentry: u64) {
         return;
     };
     report(Verb::Mknod, found, 0, dentry, 0, |record| {
-        path::none(from_of(record))
+        path::none(from_of(record));
     });
 }
 
@@ -213,7 +213,7 @@ fn linked(arg: impl Fn(usize) -> u64) {
     };
     let inode = field!(old, dentry_inode);
     report(Verb::Link, found, 0, new, inode, |record| {
-        path::in_filesystem(from_of(record), old)
+        path::in_filesystem(from_of(record), old);
     });
 }
 
@@ -225,7 +225,7 @@ fn symlinked(arg: impl Fn(usize) -> u64) {
         return;
     };
     report(Verb::Symlink, found, 0, dentry, 0, |record| {
-        path::text(from_of(record), text)
+        path::text(from_of(record), text);
     });
 }
 
@@ -238,7 +238,7 @@ fn unlinked(arg: impl Fn(usize) -> u64) {
         return;
     };
     report(Verb::Unlink, found, 0, dentry, inode, |record| {
-        path::none(from_of(record))
+        path::none(from_of(record));
     });
 }
 
@@ -289,6 +289,6 @@ fn made_node(arg: impl Fn(usize) -> u64) {
         return;
     };
     report(Verb::Mknod, found, 0, dentry, 0, |record| {
-        path::none(from_of(record))
+        path::none(from_of(record));
     });
 }

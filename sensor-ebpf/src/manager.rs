@@ -54,6 +54,6 @@ pub(crate) fn loaded(file: u64) {
     };
     let found = watch::matching(dentry, false).unwrap_or(elsewhere);
     report(Verb::Load, found, 0, dentry, inode, |record| {
-        path::none(from_of(record))
+        path::none(from_of(record));
     });
 }

@@ -147,10 +147,13 @@ run mount -t tmpfs none $units/x-tmpfs.service.d
 pause 1
 printf "$text" >$units/x-tmpfs.service.d/b.conf
 item movemount
-run mount -t tmpfs none /srv/x/moved
-printf "$text" >/srv/x/moved/a.conf
+# What is moved must not lie on a shared mount.
+run mount --bind /srv/x/moved /srv/x/moved
 run mount --make-private /srv/x/moved
-run unshare --mount bash -c "mount --make-rprivate /; mount --move /srv/x/moved $units/x-movemount.service.d"
+mkdir /srv/x/moved/in
+run mount -t tmpfs none /srv/x/moved/in
+printf "$text" >/srv/x/moved/in/a.conf
+run mount --move /srv/x/moved/in $units/x-movemount.service.d
 item clonemount; doer clone_mount /srv/x/source $units/x-clonemount.service.d
 item newmount;   doer new_mount $units/x-newmount.service.d
 item overlay
