@@ -307,7 +307,12 @@ fn check_truth(name: &str, whole: &Told, told: &Told) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    // The same cases in each run: what fails, fails for everybody.
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(247),
+        ..ProptestConfig::default()
+    })]
 
     /// Loss and disorder of facts change how sure a verdict is, never what it is.
     #[test]

@@ -134,8 +134,13 @@ impl World {
                 return News::Ended;
             }
             BusFact::Reloading(_) => {
-                // Units are built anew: dependencies may be others.
-                self.units.values_mut().for_each(|unit| unit.links = None);
+                // Dependencies may be others. Timers are asked for again at once, and one that
+                // elapses meanwhile still is what it was.
+                let others = self
+                    .units
+                    .iter_mut()
+                    .filter(|(name, _)| !name.ends_with(".timer"));
+                others.for_each(|(_, unit)| unit.links = None);
             }
             BusFact::Timer(timer) => return self.timer(timer, at),
             BusFact::Unit(fact) => self.unit(fact, at),
