@@ -63,6 +63,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut agent = Agent::start(tier, exits, stream)?;
     // The kernel side's own words, if it has any, go to the log.
     let mut logger = agent.probes.log();
@@ -119,6 +120,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
             () = &mut end => break,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            _ = hangup.recv() => break,
         }
         // More may come without a wakeup: see BULK_WAKE_INTERVAL.
         look_again |= agent.drain_all() > 0;
