@@ -129,6 +129,7 @@ fn fact(what: What) -> Option<BusFact> {
         },
         What::JobGone(job) => BusFact::JobRead { job, found: None },
         What::JobRemoved(job, unit) => BusFact::JobRemoved { job, unit },
+        What::UnitRemoved(unit) => BusFact::UnitRemoved(unit),
         What::Exec(_) | What::Tick => return None,
     })
 }

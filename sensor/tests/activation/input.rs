@@ -30,6 +30,7 @@ pub(crate) enum What {
     JobRead(u32, String, Option<(String, u64)>),
     JobGone(u32),
     JobRemoved(u32, String),
+    UnitRemoved(String),
     Exec(ExecInput),
     Tick,
 }

@@ -174,7 +174,7 @@ impl World {
             BusFact::UnitRemoved(unit) => {
                 // What it did stays of interest; when it is loaded again, it begins anew.
                 if let Some(unit) = self.units.get_mut(&unit) {
-                    (unit.told, unit.invocation, unit.left_inactive) = (false, None, 0);
+                    (unit.told, unit.invocation) = (false, None);
                     unit.active.clear();
                 }
             }

@@ -202,6 +202,16 @@ impl Tracker<'_> {
                 }
                 self.job(job, path.as_str(), unit, false).await
             }
+            "UnitNew" => {
+                let (unit, _): (&str, zbus::zvariant::ObjectPath<'_>) = body.deserialize()?;
+                // After a reload the first announcement stands for the first change, which may be
+                // a firing. Only what is known to be loaded is asked about: see `job`.
+                if unit.ends_with(".timer") && self.linked.contains(unit) {
+                    let asked = Asked::Timer(unit.to_owned());
+                    self.all(&unit_path(unit), TIMER, asked).await?;
+                }
+                Ok(())
+            }
             "UnitRemoved" => {
                 let (unit, _): (&str, zbus::zvariant::ObjectPath<'_>) = body.deserialize()?;
                 self.linked.remove(unit);
