@@ -227,8 +227,8 @@ fn mark_exec(current: u64, dentry: u64) -> u32 {
     flags
 }
 
-/// Whether the file is named `systemd`: a manager's program. Cheap and generous; the agent looks
-/// at the arguments too.
+/// Whether the file is named `systemd`: a manager's program. Cheap and generous: nobody looks at the
+/// arguments, so any program of that name is taken for one.
 #[inline(always)]
 fn is_systemd(name: u64) -> bool {
     kernel::read::<u64>(name) == SYSTEMD

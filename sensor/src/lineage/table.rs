@@ -269,26 +269,11 @@ mod tests {
     use crate::event::Timestamp;
 
     fn process(tgid: u32, start: u64, spawner: Option<(u32, u64)>) -> Known {
+        let spawner = spawner.map(|(tgid, start)| ProcessKey::new(tgid, start));
+        let key = ProcessKey::new(tgid, start);
         known(Process {
-            key: ProcessKey::new(tgid, start),
             origin: Origin::Exec,
-            spawner: spawner.map(|(tgid, start)| ProcessKey::new(tgid, start)),
-            exe: None,
-            argv: Vec::new(),
-            argv_truncated: false,
-            cwd: None,
-            comm: String::new(),
-            uid: 0,
-            euid: 0,
-            gid: 0,
-            user: None,
-            auid: None,
-            session: None,
-            cgroup: None,
-            mount_ns: 0,
-            pid_ns: 0,
-            started: Timestamp::default(),
-            executed: None,
+            ..Process::of_key(key, spawner, Timestamp::default())
         })
     }
 
