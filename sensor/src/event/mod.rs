@@ -9,6 +9,7 @@ mod content;
 mod finding;
 mod health;
 mod process;
+mod request;
 mod systemd;
 mod time;
 
@@ -18,6 +19,7 @@ pub use content::{Content, Diff, LinkTarget, UnitSettings};
 pub use finding::{Cause, CauseFile, Finding, LinkKind, Related, Severity};
 pub use health::{Health, LossCount};
 pub use process::{Actor, Exec, Executable, Exit, Origin, Process, ProcessKey};
+pub use request::{Protocol, Request, RequestClass, TransientCommand, TransientUnit};
 pub use systemd::{Grade, Manager, SystemdContext, Trigger, TriggerType};
 pub use time::Timestamp;
 

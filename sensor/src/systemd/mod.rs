@@ -16,4 +16,5 @@ pub mod span;
 pub mod timer;
 pub mod unit_file;
 pub mod unit_name;
+pub mod wire;
 pub mod words;
