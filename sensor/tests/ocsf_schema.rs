@@ -59,7 +59,32 @@ fn check_exec(process: Process, ancestry: Vec<Arc<Process>>) -> Value {
         process: Arc::new(process),
         ancestry,
         systemd: None,
+        intent: None,
     }))
+}
+
+#[test]
+fn a_tools_exec_has_its_intent() {
+    let argv = ["systemctl", "--now", "--root=/mnt", "enable", "upd.timer"];
+    let systemctl = process(4100, 1, "/usr/bin/systemctl", &argv);
+    let intent = whodunit::systemd::command::intent(&systemctl).map(Box::new);
+    let value = check(Body::Exec(Exec {
+        process: Arc::new(systemctl),
+        ancestry: vec![],
+        systemd: None,
+        intent,
+    }));
+    assert_eq!(
+        value["unmapped"]["intent"],
+        serde_json::json!({
+            "tool": "systemctl",
+            "verb": "enable",
+            "manager": "system",
+            "root": "/mnt",
+            "units": ["upd.timer"],
+            "options": ["now"],
+        })
+    );
 }
 
 #[test]

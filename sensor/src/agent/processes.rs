@@ -9,7 +9,7 @@ use crate::{
     event::{Exec, Exit, Origin, Process, SystemdContext},
     kernel::{ExecSeen, ExitSeen, ManagedSeen, TaskSeen},
     lineage::{Credentials, Known, Table},
-    systemd::{cgroup::unit_of_cgroup, environment::ServiceEnvironment},
+    systemd::{cgroup::unit_of_cgroup, command, environment::ServiceEnvironment},
 };
 
 /// Most cgroup ids whose paths are kept.
@@ -149,10 +149,12 @@ pub(crate) fn executed(
         return None;
     }
     let ancestry = table.ancestry(&process);
+    let intent = command::intent(&process).map(Box::new);
     Some(Exec {
         process,
         ancestry,
         systemd: systemd.map(Arc::unwrap_or_clone),
+        intent,
     })
 }
 

@@ -27,6 +27,7 @@ const SENTENCE_WIDTH: usize = 300;
 mod activation;
 mod chain;
 mod content;
+mod intent;
 
 /// How lines look.
 #[derive(Clone, Debug)]
@@ -148,7 +149,11 @@ impl Line<'_> {
 
     fn exec(&mut self, exec: &Exec) {
         self.verb(sgr::GREEN, "ran");
-        self.ran(&exec.process, &exec.ancestry, exec.systemd.as_ref());
+        self.command(&exec.process);
+        if let Some(intent) = &exec.intent {
+            self.intent(intent);
+        }
+        self.lives(&exec.process, &exec.ancestry, exec.systemd.as_ref());
     }
 
     fn ran(
@@ -158,6 +163,16 @@ impl Line<'_> {
         systemd: Option<&SystemdContext>,
     ) {
         self.command(process);
+        self.lives(process, ancestry, systemd);
+    }
+
+    /// Where a process runs, and whom it descends from.
+    fn lives(
+        &mut self,
+        process: &Process,
+        ancestry: &[Arc<Process>],
+        systemd: Option<&SystemdContext>,
+    ) {
         if let Some(context) = systemd {
             self.unit(context);
         }

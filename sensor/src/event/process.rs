@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{SystemdContext, Timestamp};
+use super::{Intent, SystemdContext, Timestamp};
 
 pub use whodunit_common::ProcessKey;
 
@@ -169,6 +169,8 @@ pub struct Exec {
     pub ancestry: Vec<Arc<Process>>,
     /// What systemd has to do with it, if it runs under a manager.
     pub systemd: Option<SystemdContext>,
+    /// What it is to do, if it is one of the tools that ask a manager or schedule something.
+    pub intent: Option<Box<Intent>>,
 }
 
 /// A process ended.

@@ -4,6 +4,7 @@
 pub mod bus;
 pub mod calendar;
 pub mod cgroup;
+pub mod command;
 pub mod entry;
 pub mod environment;
 pub mod installed;

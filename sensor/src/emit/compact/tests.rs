@@ -119,7 +119,45 @@ fn exec(process: Process, ancestry: Vec<Arc<Process>>, systemd: Option<SystemdCo
         process: Arc::new(process),
         ancestry,
         systemd,
+        intent: None,
     })
+}
+
+#[test]
+fn intents() {
+    let argv = [
+        "systemctl",
+        "-H",
+        "web",
+        "--us",
+        "start",
+        "upd\u{1b}",
+        "b",
+        "c",
+        "d",
+        "e",
+    ];
+    let systemctl = process(4100, "/usr/bin/systemctl", &argv, None);
+    let intent = crate::systemd::command::intent(&systemctl).map(Box::new);
+    let body = Body::Exec(Exec {
+        process: Arc::new(systemctl),
+        ancestry: Vec::new(),
+        systemd: None,
+        intent,
+    });
+    assert!(shown(WROTE, body).contains(
+        r"  [start upd\x1b.service b.service c.service d.service …, manager user, on web]  "
+    ));
+    let argv = ["systemd-run", "--on-active=5s", "-u", "x", "--uid=a", "id"];
+    let run = process(4100, "/usr/bin/systemd-run", &argv, None);
+    let intent = crate::systemd::command::intent(&run).map(Box::new);
+    let body = Body::Exec(Exec {
+        process: Arc::new(run),
+        ancestry: Vec::new(),
+        systemd: None,
+        intent,
+    });
+    assert!(shown(WROTE, body).contains("  [timer x.timer x.service, OnActiveSec=5s, as a]  "));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::common::{Actor, Ancestry, Metadata, ProcessObject};
 use super::unmapped::{Chain, ExecutableObject, Systemd, lineage, origin};
-use crate::event::{Event, Exec, Exit, Process, SystemdContext, Verdict};
+use crate::event::{Event, Exec, Exit, Intent, Process, SystemdContext, Verdict};
 
 #[derive(Serialize)]
 pub(super) struct ProcessActivity<'a> {
@@ -48,6 +48,8 @@ struct Unmapped<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     systemd: Option<Systemd<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    intent: Option<&'a Intent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     refers_to: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<Chain<'a>>,
@@ -59,6 +61,7 @@ const EXEC: u8 = 3;
 pub(super) fn exec<'a>(event: &'a Event, exec: &'a Exec, boot: &'a str) -> ProcessActivity<'a> {
     let mut activity = activity(event, 1, &exec.process, &exec.ancestry, "exec", boot);
     activity.launch_type_id = Some(EXEC);
+    activity.unmapped.intent = exec.intent.as_deref();
     if let Some(context) = &exec.systemd {
         with_unit(&mut activity, context);
     }
@@ -74,6 +77,7 @@ pub(super) fn verdict<'a>(
         process,
         ancestry,
         systemd,
+        intent: _, // told with the exec
     } = &verdict.exec;
     let mut activity = activity(event, 99, process, ancestry, "verdict", boot);
     activity.activity_name = Some("Verdict");
@@ -133,6 +137,7 @@ fn activity<'a>(
             pid_ns: (process.pid_ns != 0).then_some(process.pid_ns),
             cgroup: process.cgroup.as_deref(),
             systemd: None,
+            intent: None,
             refers_to: None,
             cause: None,
         },

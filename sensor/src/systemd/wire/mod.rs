@@ -97,7 +97,7 @@ const CODE_VARIABLES: [&str; 14] = [
 ];
 
 /// An assignment of an environment as it is told.
-fn variable(assignment: &str, truncated: &mut bool) -> String {
+pub(super) fn variable(assignment: &str, truncated: &mut bool) -> String {
     let name = assignment
         .split_once('=')
         .map_or(assignment, |(name, _)| name);
