@@ -76,7 +76,7 @@ fn a_tools_exec_has_its_intent() {
     }));
     assert_eq!(
         value["unmapped"]["intent"],
-        serde_json::json!({
+        json!({
             "tool": "systemctl",
             "verb": "enable",
             "manager": "system",
