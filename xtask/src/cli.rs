@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
-use crate::{compile, run, setup, test, vm};
+use crate::{bench, compile, run, setup, test, vm};
 
 /// Tasks of the whodunit repository.
 #[derive(Parser)]
@@ -41,6 +41,15 @@ enum Task {
     Test {
         /// Run only the tests whose name contains this, and no static checks.
         filter: Option<String>,
+    },
+    /// Measure what an exec costs, beside auditd and bpftrace in the same run.
+    Bench {
+        /// Times that each of them watches, in turn.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Programs started while it does.
+        #[arg(long, default_value_t = 2000)]
+        execs: u32,
     },
     /// Run one script against the agent in a virtual machine.
     ///
@@ -89,6 +98,7 @@ pub(crate) fn dispatch() -> Result<ExitCode> {
         }
         Task::Run { args } => return run::run(&args),
         Task::Test { filter } => return test::run(filter.as_deref()),
+        Task::Bench { rounds, execs } => bench::run(rounds, execs)?,
         Task::Vm(args) => {
             let outcome = vm::run(&vm::Job {
                 suite: args.suite,

@@ -4,6 +4,7 @@
 //! a developer's machine and the CI machine take the same path.
 
 mod apt;
+mod bench;
 mod cli;
 mod compile;
 mod run;
