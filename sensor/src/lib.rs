@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod cli;
+pub mod config;
 pub mod content;
 pub mod correlate;
 pub mod detect;

@@ -203,9 +203,10 @@ impl Agent {
             behind,
             firing: firing.as_deref(),
         };
-        if let Some(finding) = self.correlator.started(&started) {
-            self.stream
-                .tell(held.time, Body::Finding(Box::new(finding)));
+        let manager = held.exec.process.spawner.map_or(0, |spawner| spawner.tgid);
+        let finding = self.correlator.started(&started);
+        if let Some(finding) = finding.and_then(|finding| self.detector.ran(finding, manager)) {
+            self.tell_finding(held.time, finding);
         }
     }
 

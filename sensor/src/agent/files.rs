@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     correlate::Seen,
-    event::{Body, Event, FileClass, Health, LossCount, Verb},
+    event::{Body, Change, Event, FileClass, Finding, Health, LossCount, Timestamp, Verb},
     kernel::{
         ChangeSeen,
         fanotify::{FileChange, FileEvent, Scope},
@@ -278,15 +278,40 @@ impl Agent {
             ..
         } = self.stream.tell(time, Body::Change(change));
         if let Body::Change(change) = body {
-            let change = Arc::new(change);
-            self.correlator.changed(Seen {
+            let seen = Seen {
                 uid,
                 sequence,
                 time,
                 serves,
-                change,
-            });
+                change: Arc::new(change),
+            };
+            if !self.leaves(&seen.change) {
+                self.detector.changed(&seen, self.facts.now().boot);
+            }
+            self.correlator.changed(seen);
         }
+    }
+
+    /// Whether a file was renamed out of what managers read.
+    fn leaves(&self, change: &Change) -> bool {
+        let read = |path: &str| self.watching.paths.classify(path).is_some();
+        change.verb == Verb::Rename
+            && change.from.as_deref().is_some_and(read)
+            && !read(&change.path)
+    }
+
+    /// Tells the findings about changes that are due.
+    pub(super) fn find(&mut self, now: u64) {
+        for finding in self.detector.due(now) {
+            let time = finding.cause.last().map(|link| link.time);
+            self.tell_finding(time.unwrap_or_else(|| self.facts.now()), finding);
+        }
+    }
+
+    /// Tells a finding, lowered if it is expected.
+    pub(super) fn tell_finding(&mut self, time: Timestamp, mut finding: Finding) {
+        self.detector.except(&mut finding, self.facts.now());
+        self.stream.tell(time, Body::Finding(Box::new(finding)));
     }
 
     /// A manager reads a file: what it really runs by, whatever put it there. Told when its content

@@ -22,6 +22,7 @@ pub use stream::Totals;
 use crate::{
     content::{self, Contents},
     correlate::{Correlator, activation::Activations},
+    detect::Detector,
     emit::SinkError,
     event::{Body, Health, Tier},
     host::procs,
@@ -51,6 +52,7 @@ pub(crate) struct Agent {
     cgroups: Cgroups,
     watching: Watching,
     correlator: Correlator,
+    detector: Detector,
     activations: Activations<Box<HeldExec>>,
     firings: Firings,
     /// Whether it was told that the bus cannot be read.
@@ -80,7 +82,12 @@ struct Batch {
 
 impl Agent {
     /// Attaches the probes, then reads what was there before them.
-    pub(crate) fn start(choice: TierChoice, exits: bool, stream: Stream) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        choice: TierChoice,
+        exits: bool,
+        detector: Detector,
+        stream: Stream,
+    ) -> anyhow::Result<Self> {
         let mut probes = Probes::load(choice)?;
         let facts = Facts::read()?;
         let mut kernel = probes.processes()?;
@@ -109,6 +116,7 @@ impl Agent {
             cgroups: Cgroups::default(),
             watching,
             correlator: Correlator::default(),
+            detector,
             activations: Activations::default(),
             firings: Firings::default(),
             bus_gap: false,
@@ -208,6 +216,7 @@ impl Agent {
         self.tell_due();
         self.survey_now();
         self.judge_due();
+        self.find(self.facts.now().boot);
         self.batch = batch;
         (count, more)
     }
@@ -259,6 +268,7 @@ impl Agent {
         self.tell_due();
         self.survey_now();
         self.judge_due();
+        self.find(self.facts.now().boot);
         if std::mem::take(&mut self.targets_due) {
             self.watching
                 .refresh_targets(&mut self.installed, &self.facts);
@@ -279,7 +289,11 @@ impl Agent {
 
     /// How long until something that waits has to be told.
     pub(crate) fn next_due(&self) -> Option<Duration> {
-        let due = [self.held.next_due(), self.activations.next_due()];
+        let due = [
+            self.held.next_due(),
+            self.activations.next_due(),
+            self.detector.next_due(),
+        ];
         let due = due.into_iter().flatten().min()?;
         Some(Duration::from_nanos(
             due.saturating_sub(self.facts.now().boot),
@@ -296,6 +310,7 @@ impl Agent {
         self.tell_all();
         self.judge_all();
         self.tick();
+        self.find(u64::MAX);
         let totals = self.stream.totals();
         let stopped = Health::Stopped {
             events: totals.events + 1,

@@ -12,6 +12,8 @@ use whodunit_common::BULK_WAKE_INTERVAL;
 
 use super::{Agent, Totals, stream::Stream};
 use crate::{
+    config::Config,
+    detect::Detector,
     emit::{Encoder, Format, Sink, Style, Target},
     host::Host,
     kernel::{TierChoice, Wake},
@@ -43,6 +45,8 @@ pub struct Options {
     pub tier: TierChoice,
     /// Whether the end of processes is told too.
     pub exits: bool,
+    /// What findings are weighed by, and what is expected.
+    pub config: Config,
 }
 
 /// Runs until a signal, the end of the time, or enough events.
@@ -55,6 +59,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
         count,
         tier,
         exits,
+        config,
     } = options;
     let host = Host::read();
     let encoder = Encoder::new(format, &host, style)?;
@@ -64,7 +69,8 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let mut agent = Agent::start(tier, exits, stream)?;
+    let detector = Detector::new(config.tunables, config.exceptions);
+    let mut agent = Agent::start(tier, exits, detector, stream)?;
     // The kernel side's own words, if it has any, go to the log.
     let mut logger = agent.probes.log();
 

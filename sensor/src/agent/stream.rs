@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     emit::{Encoder, Label, Sink, SinkError},
-    event::{Body, Event, LossCount, Timestamp},
+    event::{Body, Event, LossCount, Severity, Timestamp},
 };
 
 /// Where events go.
@@ -13,6 +13,7 @@ pub(crate) struct Stream {
     run: String,
     sequence: u64,
     findings: u64,
+    worst: Option<Severity>,
     limit: Option<u64>,
     encoder: Encoder,
     sink: Sink,
@@ -26,6 +27,8 @@ pub struct Totals {
     pub events: u64,
     /// Of them findings.
     pub findings: u64,
+    /// The severity of the worst of them.
+    pub worst: Option<Severity>,
     /// Records and events lost.
     pub lost: u64,
 }
@@ -38,6 +41,7 @@ impl Stream {
             run,
             sequence: 0,
             findings: 0,
+            worst: None,
             limit,
             encoder,
             sink,
@@ -67,8 +71,9 @@ impl Stream {
             log::error!("event {} cannot be encoded: {error}", event.uid);
             return;
         }
-        if matches!(event.body, Body::Finding(_)) {
+        if let Body::Finding(finding) = &event.body {
             self.findings += 1;
+            self.worst = self.worst.max(Some(finding.severity));
         }
         self.sink.send(Label::of(event), &self.line);
     }
@@ -95,6 +100,7 @@ impl Stream {
         Totals {
             events: self.sequence,
             findings: self.findings,
+            worst: self.worst,
             lost: 0,
         }
     }
@@ -106,10 +112,12 @@ impl Stream {
 
     /// Writes what waits. Says what the sink lost over its life.
     pub(crate) fn finish(self, limit: Duration) -> Result<Totals, SinkError> {
-        let (findings, written) = (self.findings, self.sink.finish(limit)?);
+        let (findings, worst) = (self.findings, self.worst);
+        let written = self.sink.finish(limit)?;
         Ok(Totals {
             events: written.events,
             findings,
+            worst,
             lost: written.lost,
         })
     }

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use crate::kernel::{LoadError, fanotify::FanotifyError};
 
+/// Findings, where that was asked for.
+pub(crate) const FOUND: u8 = 1;
 /// Usage or configuration.
 pub(crate) const USAGE: u8 = 2;
 /// Missing privilege.

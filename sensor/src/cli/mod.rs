@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand.
 
+mod config;
 mod doctor;
 mod exit;
 mod logger;
@@ -29,6 +30,8 @@ enum Command {
     Run(run::Arguments),
     /// Say what this host lets the agent see, what stays hidden, and how to fix it
     Doctor(doctor::Arguments),
+    /// Check the configuration, or show it with all defaults
+    Config(config::Arguments),
 }
 
 /// Parses the arguments, does what they ask for, and says how it went.
@@ -43,6 +46,7 @@ pub fn main() -> ExitCode {
     let result = match command {
         Command::Run(arguments) => run::main(arguments),
         Command::Doctor(arguments) => doctor::main(&arguments),
+        Command::Config(arguments) => config::main(&arguments),
     };
     match result {
         Ok(code) => code,

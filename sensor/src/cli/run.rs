@@ -5,10 +5,12 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode, time::Duration}
 use anyhow::Context as _;
 use clap::ValueEnum;
 
+use super::exit;
 use crate::{
     agent,
+    config::Config,
     emit::{Format, Style, Target},
-    event::Tier,
+    event::{Severity, Tier},
     kernel::TierChoice,
 };
 
@@ -33,6 +35,12 @@ pub(crate) struct Arguments {
     /// See file changes by this tier or not at all [default: the best that attaches]
     #[arg(long, value_name = "TIER")]
     tier: Option<TierName>,
+    /// Configuration [default: /etc/whodunit/config.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Exit with 1 if there was a finding of this severity or above
+    #[arg(long, value_name = "SEVERITY")]
+    fail_on: Option<SeverityName>,
     /// When compact output has colour
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
@@ -72,6 +80,33 @@ impl TierName {
     }
 }
 
+/// Severities by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SeverityName {
+    /// Any finding at all
+    Informational,
+    /// Worth a look some day
+    Low,
+    /// Worth a look
+    Medium,
+    /// Worth a look now
+    High,
+    /// Wake somebody
+    Critical,
+}
+
+impl SeverityName {
+    pub(crate) fn severity(self) -> Severity {
+        match self {
+            Self::Informational => Severity::Informational,
+            Self::Low => Severity::Low,
+            Self::Medium => Severity::Medium,
+            Self::High => Severity::High,
+            Self::Critical => Severity::Critical,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Color {
     /// On a terminal, unless NO_COLOR is set
@@ -91,9 +126,12 @@ pub(crate) fn main(arguments: Arguments) -> anyhow::Result<ExitCode> {
         count,
         exits,
         tier,
+        config,
+        fail_on,
         color,
         utc,
     } = arguments;
+    let config = Config::read(config.as_deref())?;
     let terminal = output.is_none() && std::io::stdout().is_terminal();
     let format = match format {
         Some(FormatName::Compact) => Format::Compact,
@@ -119,6 +157,7 @@ pub(crate) fn main(arguments: Arguments) -> anyhow::Result<ExitCode> {
         count,
         tier: tier.map_or(TierChoice::Best, |tier| TierChoice::Only(tier.tier())),
         exits,
+        config,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -129,7 +168,11 @@ pub(crate) fn main(arguments: Arguments) -> anyhow::Result<ExitCode> {
         "{} events, {} findings, {} lost",
         totals.events, totals.findings, totals.lost
     );
-    Ok(ExitCode::SUCCESS)
+    let worst = totals.worst.zip(fail_on);
+    Ok(match worst {
+        Some((worst, limit)) if worst >= limit.severity() => ExitCode::from(exit::FOUND),
+        _ => ExitCode::SUCCESS,
+    })
 }
 
 /// Seconds, or a number with `s`, `m` or `h`.

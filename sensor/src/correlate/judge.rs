@@ -197,7 +197,7 @@ fn causes(started: &Started<'_>, unit: &str, changes: &[Seen]) -> Vec<Cause> {
     let Started {
         exec, uid, time, ..
     } = *started;
-    let mut cause: Vec<Cause> = changes.iter().map(link).collect();
+    let mut cause: Vec<Cause> = changes.iter().map(cause_of).collect();
     if let Some(trigger) = started.fired() {
         cause.push(Cause {
             link: LinkKind::Fired,
@@ -227,7 +227,9 @@ fn causes(started: &Started<'_>, unit: &str, changes: &[Seen]) -> Vec<Cause> {
     cause
 }
 
-fn link(seen: &Seen) -> Cause {
+/// The link that a change is in a chain.
+#[must_use]
+pub fn cause_of(seen: &Seen) -> Cause {
     Cause {
         link: if seen.is_link() {
             LinkKind::Linked

@@ -8,4 +8,4 @@ mod changes;
 mod judge;
 
 pub use changes::{Changes, Seen};
-pub use judge::{Correlator, Started};
+pub use judge::{Correlator, Started, cause_of};

@@ -1,11 +1,7 @@
 //! DET0231 / AN0645: a unit was created or changed, and a manager then ran it.
 
-use crate::event::{Cause, Exec, Finding, Grade, LinkKind, Manager, Related, Severity};
-
-/// Stable id where a timer leads to the unit.
-pub(super) const TIMER: &str = "timer-ran-changed-unit";
-/// Stable id where no timer is known to.
-pub(super) const UNIT: &str = "changed-unit-ran";
+use super::catalogue::{CHANGED_UNIT_RAN, TIMER_RAN_CHANGED_UNIT};
+use crate::event::{Cause, Exec, Finding, Grade, LinkKind, Manager, Related, Severity, Trait};
 
 /// Words the finding. `cause` and `related` come from the correlation, oldest first.
 ///
@@ -68,7 +64,11 @@ pub fn changed_unit_ran(
             .map_or("a program", |exe| exe.path.as_str()),
     );
     Finding {
-        id: if timer.is_some() { TIMER } else { UNIT },
+        rule: if timer.is_some() {
+            &TIMER_RAN_CHANGED_UNIT
+        } else {
+            &CHANGED_UNIT_RAN
+        },
         title,
         message,
         severity,
@@ -83,16 +83,29 @@ pub fn changed_unit_ran(
         timer,
         cause,
         related,
+        traits: vec![
+            Trait {
+                name: "ParentProcessID",
+                value: exec
+                    .process
+                    .spawner
+                    .map_or_else(|| "unknown".to_owned(), |spawner| spawner.tgid.to_string()),
+            },
+            Trait {
+                name: "UserContext",
+                value: exec
+                    .process
+                    .user
+                    .as_deref()
+                    .map_or_else(|| exec.process.euid.to_string(), str::to_owned),
+            },
+        ],
     }
 }
 
 /// Whether the one who wrote was a manager, which does so at somebody's request.
 fn is_manager(link: &Cause) -> bool {
-    link.actor.as_ref().is_some_and(|actor| {
-        let process = &actor.process;
-        process.key.tgid == 1
-            || process.exe.as_ref().is_some_and(|exe| {
-                ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"].contains(&exe.path.as_str())
-            })
-    })
+    link.actor
+        .as_ref()
+        .is_some_and(|actor| super::is_manager(&actor.process))
 }

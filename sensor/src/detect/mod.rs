@@ -1,5 +1,87 @@
 //! What a correlation means: findings, their words and their severity.
 
+pub mod catalogue;
+mod changed_file;
 mod changed_unit_ran;
+mod exception;
+mod glob;
+mod settle;
+mod tunables;
 
 pub use changed_unit_ran::changed_unit_ran;
+pub use exception::Exception;
+pub use tunables::Tunables;
+
+use crate::{
+    correlate::Seen,
+    event::{Finding, Process, Timestamp},
+};
+use exception::Exceptions;
+use settle::{Key, Settling};
+
+/// Judges changes of files. Pure: time is an input.
+#[derive(Debug, Default)]
+pub struct Detector {
+    tunables: Tunables,
+    exceptions: Exceptions,
+    settling: Settling,
+}
+
+impl Detector {
+    /// A detector that weighs by `tunables` and lowers what `exceptions` are for.
+    #[must_use]
+    pub fn new(tunables: Tunables, exceptions: Vec<Exception>) -> Self {
+        Self {
+            tunables,
+            exceptions: Exceptions::new(exceptions),
+            settling: Settling::default(),
+        }
+    }
+
+    /// Judges a change. What comes of it is told by [`Self::due`], once the file stands still.
+    /// `now` is nanoseconds since boot.
+    pub fn changed(&mut self, seen: &Seen, now: u64) {
+        if let Some(finding) = changed_file::judge(seen, &self.tunables) {
+            let key = Key {
+                rule: finding.rule.id,
+                path: seen.change.path.clone(),
+            };
+            let content = seen.change.sha256().map(str::to_owned);
+            self.settling.hold(key, finding, content, now);
+        }
+    }
+
+    /// The findings that are due. `now` is nanoseconds since boot.
+    pub fn due(&mut self, now: u64) -> Vec<Finding> {
+        self.settling.due(now)
+    }
+
+    /// Weighs a finding about a process. `None` when the tunables leave it out. `manager` is the
+    /// pid of the manager that started it.
+    #[must_use]
+    pub fn ran(&self, finding: Finding, manager: u32) -> Option<Finding> {
+        let uid = finding.process.euid;
+        self.tunables
+            .judges_process(manager, uid)
+            .then_some(finding)
+    }
+
+    /// Lowers a finding that somebody said is expected.
+    pub fn except(&mut self, finding: &mut Finding, now: Timestamp) {
+        self.exceptions.apply(finding, now);
+    }
+
+    /// When the next finding is due, in nanoseconds since boot.
+    #[must_use]
+    pub fn next_due(&self) -> Option<u64> {
+        self.settling.next_due()
+    }
+}
+
+/// Whether a process is a manager, which does what others ask it to.
+fn is_manager(process: &Process) -> bool {
+    process.key.tgid == 1
+        || process.exe.as_ref().is_some_and(|exe| {
+            ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"].contains(&exe.path.as_str())
+        })
+}

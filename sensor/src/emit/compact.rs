@@ -296,7 +296,7 @@ impl Line<'_> {
         });
         put(
             &mut self.out,
-            format_args!("  [{}, {}]", finding.id, finding.grade.as_str()),
+            format_args!("  [{}, {}]", finding.rule.id, finding.grade.as_str()),
         );
         if finding.cause.is_empty() {
             self.push("\n  ");
@@ -305,6 +305,9 @@ impl Line<'_> {
         let told = |cause: &&Cause| cause.link != LinkKind::Spawned;
         for cause in finding.cause.iter().filter(told) {
             self.link(event.time, cause);
+        }
+        if finding.systemd.is_none() && !finding.cause.is_empty() {
+            return; // nothing ran yet
         }
         let spawned = finding.cause.iter().find(|cause| !told(cause));
         let grade = spawned.map_or(Grade::Certain, |cause| cause.grade);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Actor, Grade, Process, SystemdContext, Timestamp};
+use super::{Actor, Grade, Process, Rule, SystemdContext, Timestamp};
 
 /// How bad a finding is, in OCSF's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +29,17 @@ impl Severity {
             Self::Medium => 3,
             Self::High => 4,
             Self::Critical => 5,
+        }
+    }
+
+    /// One step more; [`Self::High`] is the most that weighing comes to.
+    #[must_use]
+    pub fn up(self) -> Self {
+        match self {
+            Self::Informational => Self::Low,
+            Self::Low => Self::Medium,
+            Self::Medium | Self::High => Self::High,
+            Self::Critical => Self::Critical,
         }
     }
 
@@ -111,8 +122,8 @@ pub struct Related {
 /// A finding.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// Stable id of the detection, as documented in `docs/EVENTS.md`.
-    pub id: &'static str,
+    /// Which detection it is of.
+    pub rule: &'static Rule,
     /// One line that stands alone.
     pub title: String,
     /// One sentence with the facts of this case.
@@ -133,4 +144,15 @@ pub struct Finding {
     pub cause: Vec<Cause>,
     /// The events it rests on.
     pub related: Vec<Related>,
+    /// What its severity was weighed by.
+    pub traits: Vec<Trait>,
+}
+
+/// Something that a severity was weighed by: the tunables of ATT&CK's analytic keep their names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trait {
+    /// Which: `TimerIntervalThreshold`, `UserContext`, `package` …
+    pub name: &'static str,
+    /// What it is in this case.
+    pub value: String,
 }

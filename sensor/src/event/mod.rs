@@ -11,17 +11,19 @@ mod health;
 mod intent;
 mod process;
 mod request;
+mod rule;
 mod systemd;
 mod time;
 
 pub use activation::{TimerFired, Verdict};
 pub use change::{Change, FileClass, FileIdentity, Tier, Verb};
 pub use content::{Content, Diff, LinkTarget, UnitSettings};
-pub use finding::{Cause, CauseFile, Finding, LinkKind, Related, Severity};
+pub use finding::{Cause, CauseFile, Finding, LinkKind, Related, Severity, Trait};
 pub use health::{Health, LossCount};
 pub use intent::Intent;
 pub use process::{Actor, Exec, Executable, Exit, Origin, Process, ProcessKey};
 pub use request::{Protocol, Request, RequestClass, TransientCommand, TransientUnit};
+pub use rule::{Rule, Technique};
 pub use systemd::{Grade, Manager, SystemdContext, Trigger, TriggerType};
 pub use time::Timestamp;
 

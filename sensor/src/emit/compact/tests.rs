@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::detect::catalogue::TIMER_RAN_CHANGED_UNIT;
 use crate::event::{
     CauseFile, FileClass, FileIdentity, LossCount, Origin, ProcessKey, Tier, Trigger,
 };
@@ -267,7 +268,7 @@ fn exits() {
 
 fn finding(cause: Vec<Cause>) -> Finding {
     Finding {
-        id: "timer-ran-changed-unit",
+        rule: &TIMER_RAN_CHANGED_UNIT,
         title: "New timer upd.timer ran as root".to_owned(),
         message: "upd.timer was written 81 s before it ran /usr/bin/dash as root".to_owned(),
         severity: Severity::High,
@@ -278,6 +279,7 @@ fn finding(cause: Vec<Cause>) -> Finding {
         timer: Some("upd.timer".to_owned()),
         cause,
         related: Vec::new(),
+        traits: Vec::new(),
     }
 }
 

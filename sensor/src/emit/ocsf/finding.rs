@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::common::{Ancestry, CommandLine, File, Metadata, ProcessObject, command_line, millis};
 use super::unmapped::{Chain, ExecutableObject, Systemd, lineage, origin};
-use crate::event::{Cause, Event, Finding, Grade, LinkKind, Related, Severity};
+use crate::event::{Cause, Event, Finding, Grade, LinkKind, Related, Rule, Severity, Technique};
 
 #[derive(Serialize)]
 pub(super) struct DetectionFinding<'a> {
@@ -38,7 +38,9 @@ struct FindingInfo<'a> {
     created_time: u64,
     data_sources: [&'static str; 1],
     analytic: Analytic,
-    attacks: [Attack; 3],
+    attacks: Vec<Attack>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    traits: Vec<TraitObject<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     related_events: Vec<RelatedEvent<'a>>,
 }
@@ -54,9 +56,17 @@ struct Analytic {
 #[derive(Serialize)]
 struct Attack {
     version: &'static str,
-    tactic: Named,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tactic: Option<Named>,
     technique: Named,
-    sub_technique: Named,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub_technique: Option<Named>,
+}
+
+#[derive(Serialize)]
+struct TraitObject<'a> {
+    name: &'static str,
+    values: [&'a str; 1],
 }
 
 #[derive(Serialize)]
@@ -103,26 +113,43 @@ struct Unmapped<'a> {
     cause: Chain<'a>,
 }
 
-/// The tactics of T1053.006, one `attack` object each: `tactics[]` is deprecated in OCSF.
-const TACTICS: [(&str, &str); 3] = [
-    ("TA0002", "Execution"),
-    ("TA0003", "Persistence"),
-    ("TA0004", "Privilege Escalation"),
-];
-
-fn attacks() -> [Attack; 3] {
-    TACTICS.map(|(uid, name)| Attack {
+/// One `attack` object for each tactic: `tactics[]` is deprecated in OCSF.
+fn attacks(rule: &Rule) -> Vec<Attack> {
+    let named = |(uid, name)| Named { uid, name };
+    let of = |technique: &Technique, tactic| Attack {
         version: "19",
-        tactic: Named { uid, name },
-        technique: Named {
-            uid: "T1053",
-            name: "Scheduled Task/Job",
-        },
-        sub_technique: Named {
-            uid: "T1053.006",
-            name: "Systemd Timers",
-        },
-    })
+        tactic,
+        technique: named(technique.technique),
+        sub_technique: technique.sub.map(named),
+    };
+    let mut attacks = Vec::new();
+    for technique in rule.techniques {
+        if technique.tactics.is_empty() {
+            attacks.push(of(technique, None));
+        }
+        for tactic in technique.tactics {
+            attacks.push(of(technique, Some(named(*tactic))));
+        }
+    }
+    attacks
+}
+
+/// ATT&CK's analytic where the rule is part of it, else the rule itself.
+fn analytic(rule: &'static Rule) -> Analytic {
+    let (uid, name) = if rule.is_analytic {
+        (
+            "AN0645",
+            "Behavioral Detection of Systemd Timer Abuse for Scheduled Execution (DET0231)",
+        )
+    } else {
+        (rule.id, rule.title)
+    };
+    Analytic {
+        uid,
+        name,
+        type_id: if rule.is_analytic { 2 } else { 1 },
+        version: "1.0",
+    }
 }
 
 pub(super) fn finding<'a>(
@@ -133,7 +160,7 @@ pub(super) fn finding<'a>(
     let time = event.time.wall_millis();
     let (confidence_id, confidence) = confidence(finding.grade);
     let mut metadata = Metadata::new(event, "finding");
-    metadata.event_code = Some(finding.id);
+    metadata.event_code = Some(finding.rule.id);
     metadata.correlation_uid = finding
         .systemd
         .as_ref()
@@ -158,16 +185,19 @@ pub(super) fn finding<'a>(
             uid: &event.uid,
             title: &finding.title,
             desc: &finding.message,
-            types: [finding.id],
+            types: [finding.rule.id],
             created_time: time,
             data_sources: ["ebpf"],
-            analytic: Analytic {
-                uid: "AN0645",
-                name: "Behavioral Detection of Systemd Timer Abuse for Scheduled Execution (DET0231)",
-                type_id: 2,
-                version: "1.0",
-            },
-            attacks: attacks(),
+            analytic: analytic(finding.rule),
+            attacks: attacks(finding.rule),
+            traits: finding
+                .traits
+                .iter()
+                .map(|weighed| TraitObject {
+                    name: weighed.name,
+                    values: [&weighed.value],
+                })
+                .collect(),
             related_events: finding
                 .related
                 .iter()

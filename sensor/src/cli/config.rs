@@ -1,0 +1,51 @@
+//! `whodunit config`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use crate::{config::Config, host::clock::ClockAnchor};
+
+/// Arguments of `config`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Task {
+    /// Say whether a configuration is right, and which exceptions have expired
+    Check {
+        /// The file [default: /etc/whodunit/config.toml]
+        file: Option<PathBuf>,
+    },
+    /// Write the configuration as it is in force, with all defaults
+    Dump {
+        /// The file [default: /etc/whodunit/config.toml]
+        file: Option<PathBuf>,
+    },
+}
+
+/// Does what was asked for.
+pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    match &arguments.task {
+        Task::Check { file } => {
+            let config = Config::read(file.as_deref())?;
+            let now = ClockAnchor::now()?.timestamp();
+            let expired: Vec<_> = config
+                .exceptions
+                .iter()
+                .filter(|exception| !exception.holds(now))
+                .collect();
+            for exception in &expired {
+                println!(
+                    "the exception of {} for {} expired on {}",
+                    exception.owner, exception.rule, exception.expires
+                );
+            }
+            let holding = config.exceptions.len() - expired.len();
+            println!("the configuration is right; {holding} exceptions hold");
+        }
+        Task::Dump { file } => print!("{}", Config::read(file.as_deref())?.to_toml()?),
+    }
+    Ok(ExitCode::SUCCESS)
+}

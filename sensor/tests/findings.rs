@@ -1,0 +1,465 @@
+//! What changes of files amount to: each rule firing, and not firing.
+
+#![expect(
+    clippy::expect_used,
+    reason = "helpers of tests, where a panic is the failure"
+)]
+
+use std::sync::Arc;
+
+use whodunit::{
+    correlate::Seen,
+    detect::{Detector, Tunables, catalogue},
+    event::{
+        Actor, Change, Content, Diff, Executable, FileClass, FileIdentity, Finding, Grade, Origin,
+        Process, ProcessKey, Severity, Tier, Timestamp, UnitSettings, Verb,
+    },
+    systemd::load_path::Serves,
+};
+
+const SECOND: u64 = 1_000_000_000;
+const LATER: u64 = 3600 * SECOND;
+
+fn process(pid: u32, path: &str, uid: u32) -> Process {
+    Process {
+        origin: Origin::Exec,
+        exe: Some(Executable {
+            path: path.to_owned(),
+            inode: 7,
+            nlink: 1,
+            ..Executable::default()
+        }),
+        uid,
+        euid: uid,
+        ..Process::of_key(ProcessKey::new(pid, 1), None, Timestamp::default())
+    }
+}
+
+fn by(process: Process) -> Actor {
+    Actor {
+        process: Arc::new(process),
+        ancestry: Vec::new(),
+    }
+}
+
+fn change(verb: Verb, path: &str, class: FileClass) -> Change {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    Change {
+        verb,
+        path: path.to_owned(),
+        truncated: false,
+        from: None,
+        target: None,
+        object: FileIdentity {
+            inode: 12,
+            mode: 0o100_644,
+            ..FileIdentity::default()
+        },
+        class,
+        unit: Some(name.to_owned()),
+        truncates: false,
+        tier: Tier::Lsm,
+        writer: by(process(4100, "/usr/bin/tee", 0)),
+        content: Some(Box::new(Content {
+            sha256: Some("aa".to_owned()),
+            ..Content::default()
+        })),
+    }
+}
+
+fn set(change: &mut Change, settings: UnitSettings) {
+    content(change).settings = Some(settings);
+}
+
+fn content(change: &mut Change) -> &mut Content {
+    change
+        .content
+        .as_deref_mut()
+        .expect("every change here has one")
+}
+
+fn timer(path: &str, interval: u64) -> Change {
+    let mut change = change(Verb::Create, path, FileClass::UnitFile);
+    set(
+        &mut change,
+        UnitSettings {
+            kind: "timer",
+            triggers: Some("upd.service".to_owned()),
+            interval_seconds: Some(interval),
+            ..UnitSettings::default()
+        },
+    );
+    change
+}
+
+fn drop_in(runs: &[&str]) -> Change {
+    let path = "/etc/systemd/system/apt-daily.service.d/x.conf";
+    let mut change = change(Verb::Create, path, FileClass::DropIn);
+    set(
+        &mut change,
+        UnitSettings {
+            kind: "service",
+            runs: runs.iter().map(|&run| run.to_owned()).collect(),
+            ..UnitSettings::default()
+        },
+    );
+    change
+}
+
+fn seen(change: Change, serves: Serves) -> Seen {
+    Seen {
+        uid: "a-1".to_owned(),
+        sequence: 1,
+        time: Timestamp { boot: 5, wall: 5 },
+        serves,
+        change: Arc::new(change),
+    }
+}
+
+fn judged(change: Change, serves: Serves) -> Option<Finding> {
+    let mut detector = Detector::default();
+    detector.changed(&seen(change, serves), 0);
+    let mut findings = detector.due(LATER);
+    assert!(findings.len() <= 1, "one change, one finding: {findings:?}");
+    findings.pop()
+}
+
+#[track_caller]
+fn is(change: Change, serves: Serves, rule: &str, severity: Severity) {
+    let finding = judged(change, serves).expect("a finding");
+    assert_eq!((finding.rule.id, finding.severity), (rule, severity));
+    assert_eq!(finding.related.len(), 1);
+    assert_eq!(finding.cause.len(), 1);
+}
+
+#[track_caller]
+fn is_nothing(change: Change, serves: Serves) {
+    let finding = judged(change, serves);
+    assert!(finding.is_none(), "{finding:?}");
+}
+
+const SYSTEM: &str = "/etc/systemd/system/upd.timer";
+const HOME: &str = "/home/a/.config/systemd/user/upd.timer";
+
+#[test]
+fn a_new_timer_weighs_by_its_manager_and_its_interval() {
+    is(
+        timer(SYSTEM, 86_400),
+        Serves::System,
+        "timer-created",
+        Severity::Medium,
+    );
+    is(
+        timer(SYSTEM, 60),
+        Serves::System,
+        "timer-created",
+        Severity::High,
+    );
+    is(
+        timer(HOME, 86_400),
+        Serves::User(1000),
+        "timer-created",
+        Severity::Low,
+    );
+    is(
+        timer(HOME, 60),
+        Serves::User(1000),
+        "timer-created",
+        Severity::Medium,
+    );
+    // Root's own manager, and what all users' managers read, weigh like PID 1.
+    is(
+        timer(HOME, 86_400),
+        Serves::User(0),
+        "timer-created",
+        Severity::Medium,
+    );
+    is(
+        timer(HOME, 86_400),
+        Serves::AllUsers,
+        "timer-created",
+        Severity::Medium,
+    );
+}
+
+#[test]
+fn the_tunables_weigh() {
+    let judge = |tunables: Tunables| {
+        let mut detector = Detector::new(tunables, Vec::new());
+        detector.changed(&seen(timer(SYSTEM, 60), Serves::System), 0);
+        detector.due(LATER).pop()
+    };
+    let threshold = |timer_interval_threshold| Tunables {
+        timer_interval_threshold,
+        ..Tunables::default()
+    };
+    let severity = |tunables| judge(tunables).expect("a finding").severity;
+    assert_eq!(severity(threshold(61)), Severity::High);
+    assert_eq!(severity(threshold(60)), Severity::Medium);
+    let elsewhere = Tunables {
+        timer_creation_path: vec!["/usr/lib/systemd/system".to_owned()],
+        ..Tunables::default()
+    };
+    assert!(judge(elsewhere).is_none());
+    let names: Vec<_> = judge(Tunables::default())
+        .expect("a finding")
+        .traits
+        .iter()
+        .map(|weighed| weighed.name)
+        .collect();
+    assert_eq!(
+        names,
+        ["TimerIntervalThreshold", "UserContext", "TimerCreationPath"]
+    );
+}
+
+#[test]
+fn a_timer_that_was_there_is_changed() {
+    let mut changed = timer(SYSTEM, 86_400);
+    content(&mut changed).previous_sha256 = Some("bb".to_owned());
+    is(
+        changed.clone(),
+        Serves::System,
+        "unit-changed",
+        Severity::Medium,
+    );
+    content(&mut changed).previous_sha256 = Some("aa".to_owned());
+    is_nothing(changed, Serves::System); // written anew as it was
+}
+
+#[test]
+fn transient_timers_are_the_only_transient_units_told() {
+    let path = "/run/systemd/transient/run-u7.timer";
+    let manager = || by(process(1, "/usr/lib/systemd/systemd", 0));
+    let mut made = timer(path, 86_400);
+    made.writer = manager();
+    is(made, Serves::System, "transient-timer", Severity::Medium);
+    let path = "/run/systemd/transient/session-3.scope";
+    let mut made = change(Verb::Create, path, FileClass::UnitFile);
+    made.writer = manager();
+    is_nothing(made, Serves::System);
+}
+
+#[test]
+fn services_are_low_until_they_run() {
+    let path = "/etc/systemd/system/upd.service";
+    is(
+        change(Verb::Create, path, FileClass::UnitFile),
+        Serves::System,
+        "unit-changed",
+        Severity::Low,
+    );
+    is_nothing(
+        change(Verb::Unlink, path, FileClass::UnitFile),
+        Serves::System,
+    );
+    let mut touched = change(Verb::Setattr, path, FileClass::UnitFile);
+    is_nothing(touched.clone(), Serves::System);
+    content(&mut touched).mode = Some(0o100_666);
+    is(touched, Serves::System, "unit-writable", Severity::Medium);
+}
+
+#[test]
+fn a_drop_in_weighs_by_what_it_sets() {
+    let adds = drop_in(&["ExecStartPost=/opt/.x/u.sh"]);
+    is(adds, Serves::System, "drop-in-adds-command", Severity::High);
+    // It only drops what the unit's file runs.
+    is(
+        drop_in(&["ExecStart="]),
+        Serves::System,
+        "unit-changed",
+        Severity::Low,
+    );
+    let mut preload = drop_in(&[]);
+    content(&mut preload).diff = Some(Diff {
+        text: "@@ -0,0 +1,2 @@\n+[Service]\n+Environment=LD_PRELOAD=/dev/shm/x.so\n".to_owned(),
+        ..Diff::default()
+    });
+    is(
+        preload,
+        Serves::User(1000),
+        "drop-in-adds-command",
+        Severity::Medium,
+    );
+}
+
+#[test]
+fn what_managers_read_beside_units() {
+    let of = |path: &str, class| change(Verb::Create, path, class);
+    let generator = "/etc/systemd/system-generators/x";
+    is(
+        of(generator, FileClass::Generator),
+        Serves::System,
+        "generator-changed",
+        Severity::High,
+    );
+    let mut runs = change(Verb::Setattr, generator, FileClass::Generator);
+    runs.object.mode = 0o100_755;
+    is(runs, Serves::System, "generator-changed", Severity::High);
+    let path = "/etc/systemd/system-preset/00-x.preset";
+    is(
+        of(path, FileClass::Preset),
+        Serves::System,
+        "preset-changed",
+        Severity::Medium,
+    );
+    let path = "/etc/systemd/system.conf.d/x.conf";
+    let rule = "manager-config-changed";
+    is(
+        of(path, FileClass::ManagerConfig),
+        Serves::System,
+        rule,
+        Severity::Medium,
+    );
+    let path = "/var/lib/extensions/x.raw";
+    let rule = "extension-image-changed";
+    is(
+        of(path, FileClass::Image),
+        Serves::System,
+        rule,
+        Severity::Medium,
+    );
+}
+
+#[test]
+fn a_timed_target_weighs_by_its_writer() {
+    let path = "/usr/local/bin/backup.sh";
+    let written = change(Verb::Write, path, FileClass::Target);
+    let rule = "timed-target-changed";
+    is(written.clone(), Serves::Everyone, rule, Severity::Medium);
+    let by_user = Change {
+        writer: by(process(4100, "/usr/bin/tee", 1000)),
+        ..written
+    };
+    is(by_user, Serves::Everyone, rule, Severity::High);
+}
+
+#[test]
+fn what_managers_load_unseen() {
+    let mut loaded = change(Verb::Load, "/srv/x.service", FileClass::UnitFile);
+    let rule = "unit-from-unexpected-place";
+    is(loaded.clone(), Serves::System, rule, Severity::Medium);
+    content(&mut loaded).previous_sha256 = Some("bb".to_owned());
+    is(loaded, Serves::System, "unseen-change", Severity::High);
+    let mounted = change(Verb::Mount, "/etc/systemd/system", FileClass::Directory);
+    let rule = "load-path-mounted-over";
+    is(mounted, Serves::System, rule, Severity::High);
+}
+
+#[test]
+fn masking_matters_for_what_defends_the_host() {
+    let masked = |unit: &str| {
+        let path = format!("/etc/systemd/system/{unit}");
+        let mut change = change(Verb::Symlink, &path, FileClass::UnitFile);
+        set(
+            &mut change,
+            UnitSettings {
+                kind: "service",
+                masked: true,
+                ..UnitSettings::default()
+            },
+        );
+        change
+    };
+    is(
+        masked("auditd.service"),
+        Serves::System,
+        "security-unit-masked",
+        Severity::High,
+    );
+    is_nothing(masked("bluetooth.service"), Serves::System);
+}
+
+#[test]
+fn generators_are_judged_and_their_output_is_not() {
+    let path = "/run/systemd/generator/x.service";
+    let written = change(Verb::Create, path, FileClass::UnitFile);
+    // A stranger who writes there is judged like anywhere.
+    is(
+        written.clone(),
+        Serves::System,
+        "unit-changed",
+        Severity::Low,
+    );
+    let generator = "/usr/lib/systemd/system-generators/systemd-fstab-generator";
+    let by_generator = Change {
+        writer: by(process(77, generator, 0)),
+        ..written
+    };
+    is_nothing(by_generator, Serves::System);
+}
+
+#[test]
+fn a_script_that_writes_line_by_line_makes_one_finding() {
+    let mut detector = Detector::default();
+    for (step, hash) in ["a1", "a2", "a3"].into_iter().enumerate() {
+        let mut written = timer(SYSTEM, if hash == "a3" { 60 } else { 86_400 });
+        content(&mut written).sha256 = Some(hash.to_owned());
+        detector.changed(&seen(written, Serves::System), step as u64 * SECOND / 2);
+        assert!(detector.due(step as u64 * SECOND / 2).is_empty());
+    }
+    assert_eq!(detector.next_due(), Some(2 * SECOND));
+    let told = detector.due(2 * SECOND);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].severity, Severity::High, "as the file is at last");
+    // The same again is not said again, something new is.
+    detector.changed(&seen(timer(SYSTEM, 60), Serves::System), 3 * SECOND);
+    assert_eq!(detector.due(LATER).len(), 1, "another content");
+}
+
+#[test]
+fn a_file_that_never_stands_still_is_told_all_the_same() {
+    let mut detector = Detector::default();
+    let mut told = 0;
+    for step in 0..20 {
+        let now = step * SECOND / 2;
+        let mut written = timer(SYSTEM, 60);
+        content(&mut written).sha256 = Some(step.to_string());
+        detector.changed(&seen(written, Serves::System), now);
+        told += detector.due(now).len();
+    }
+    assert!(told >= 1);
+}
+
+#[test]
+fn an_unknown_writer_lowers_the_grade() {
+    let mut made = timer(SYSTEM, 86_400);
+    made.writer = by(Process::unknown(Timestamp::default()));
+    let finding = judged(made, Serves::System).expect("a finding");
+    assert_eq!(finding.grade, Grade::Probable);
+    assert!(
+        finding.message.starts_with("somebody unseen"),
+        "{}",
+        finding.message
+    );
+}
+
+#[test]
+fn rules_have_ids_of_their_own_and_say_what_they_must() {
+    let mut ids: Vec<_> = catalogue::RULES.iter().map(|rule| rule.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), catalogue::RULES.len());
+    for rule in catalogue::RULES {
+        assert!(!rule.techniques.is_empty(), "{}", rule.id);
+        for text in [rule.explanation, rule.severity, rule.check, rule.silence] {
+            assert!(
+                text.len() >= 3 && !text.contains("  "),
+                "{}: {text}",
+                rule.id
+            );
+        }
+    }
+}
+
+/// `docs/FINDINGS.md` is made of the catalogue: `UPDATE_DOCS=1` writes it anew.
+#[test]
+fn the_documentation_lists_every_rule() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/FINDINGS.md");
+    let wanted = catalogue::documentation();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &wanted).expect("docs/FINDINGS.md can be written");
+    }
+    let found = std::fs::read_to_string(path).expect("docs/FINDINGS.md can be read");
+    assert!(found == wanted, "run this test with UPDATE_DOCS=1");
+}
