@@ -56,6 +56,8 @@ pub struct Known {
 struct Entry {
     known: Known,
     ended: bool,
+    /// Whether it ended, and stays because something descends from it.
+    kept: bool,
     /// How many entries name this one as their spawner.
     children: u32,
 }
@@ -63,8 +65,9 @@ struct Entry {
 /// The process table.
 ///
 /// An ended process stays while a known process descends from it, so that ancestry survives
-/// exits; others go after [`Limits::retain`]. When the table is full, the one that ended first
-/// goes, whatever descends from it, and is counted.
+/// exits; others go after [`Limits::retain`]. When the table is full, those that ended go at once:
+/// first those that nothing descends from, so that a flood of short lives costs nobody his
+/// ancestors, then the others, and those are counted. When nothing has ended, the oldest go.
 #[derive(Debug, Default)]
 pub struct Table {
     limits: Limits,
@@ -72,6 +75,8 @@ pub struct Table {
     by_pid: HashMap<u32, Vec<Entry>>,
     len: usize,
     ended: VecDeque<(u64, ProcessKey)>,
+    /// Those that ended and stay.
+    kept: VecDeque<ProcessKey>,
     forced: u64,
 }
 
@@ -92,7 +97,7 @@ impl Table {
         if let Some(entry) = self.entry_mut(&key) {
             let before = entry.known.process.spawner;
             entry.known = known;
-            entry.ended = false;
+            (entry.ended, entry.kept) = (false, false);
             if before != spawner {
                 self.adopt(before, -1);
                 self.adopt(spawner, 1);
@@ -103,6 +108,7 @@ impl Table {
         self.by_pid.entry(key.tgid).or_default().push(Entry {
             known,
             ended: false,
+            kept: false,
             children: 0,
         });
         self.len += 1;
@@ -190,39 +196,45 @@ impl Table {
             && let Some(entry) = self.entry_mut(&key)
         {
             entry.children = entry.children.saturating_add_signed(count);
+            if entry.children == 0 && std::mem::take(&mut entry.kept) {
+                self.ended.push_front((0, key)); // the last that it stayed for
+            }
         }
     }
 
     /// Forgets what ended long ago and what is too much.
     fn prune(&mut self, now: u64) {
-        let mut again = VecDeque::new();
         while let Some(&(time, key)) = self.ended.front() {
-            let old = time.saturating_add(self.limits.retain) < now;
-            let full = self.len >= self.limits.entries;
-            if !old && !full {
+            if time.saturating_add(self.limits.retain) >= now && !self.is_full() {
                 break;
             }
             self.ended.pop_front();
-            let Some(entry) = self.entry_mut(&key) else {
-                continue;
-            };
-            if !entry.ended {
-                continue; // the key was entered anew
-            }
-            if entry.children > 0 {
-                if !full {
-                    again.push_back((now, key)); // look again after another while
-                    continue;
+            match self.entry_mut(&key) {
+                Some(entry) if entry.ended && entry.children > 0 => {
+                    entry.kept = true;
+                    self.kept.push_back(key);
                 }
+                Some(entry) if entry.ended => self.remove(&key),
+                // Forgotten, or entered anew.
+                _ => {}
+            }
+        }
+        while self.is_full()
+            && let Some(key) = self.kept.pop_front()
+        {
+            if self.entry_mut(&key).is_some_and(|entry| entry.kept) {
+                self.remove(&key);
                 self.forced += 1;
             }
-            self.remove(&key);
         }
-        self.ended.append(&mut again);
-        if self.len >= self.limits.entries {
-            // Nothing has ended, so exits were lost: the oldest go.
+        if self.is_full() {
+            // Nothing has ended, or exits were lost.
             self.forget_oldest();
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.len >= self.limits.entries
     }
 
     fn forget_oldest(&mut self) {
@@ -357,6 +369,66 @@ mod tests {
         assert_eq!(pids(&table, (11, 500_000_000)), [10]);
         // A process of the same pid that started a tick later is not the same.
         assert!(table.get(&ProcessKey::new(10, 133_456_789)).is_none());
+    }
+
+    #[test]
+    fn a_flood_of_short_lives_costs_nobody_his_ancestors() {
+        let mut table = Table::new(Limits {
+            entries: 100,
+            ..Limits::default()
+        });
+        table.insert(process(1, 1, None), 1);
+        for n in 2..6u32 {
+            let start = u64::from(n);
+            table.insert(process(n, start, Some((n - 1, start - 1))), start);
+            table.end(&ProcessKey::new(n - 1, start - 1), start);
+        }
+        for n in 10..5_000u32 {
+            let start = u64::from(n);
+            table.insert(process(n, start, Some((5, 5))), start);
+            table.end(&ProcessKey::new(n, start), start);
+            assert!(table.stats().entries <= 100);
+        }
+        assert_eq!(pids(&table, (5, 5)), [4, 3, 2, 1]);
+        assert_eq!(table.stats().forced, 0);
+    }
+
+    #[test]
+    fn ancestors_go_with_the_last_that_descends_from_them() {
+        let mut table = Table::new(Limits {
+            retain: 10,
+            ..Limits::default()
+        });
+        for n in 2..6u32 {
+            let start = u64::from(n);
+            table.insert(process(n, start, Some((n - 1, start - 1))), start);
+            table.end(&ProcessKey::new(n - 1, start - 1), start);
+        }
+        table.insert(process(9, 100, Some((5, 5))), 100);
+        table.end(&ProcessKey::new(5, 5), 100);
+        assert_eq!(pids(&table, (9, 100)), [5, 4, 3, 2]);
+        table.end(&ProcessKey::new(9, 100), 101);
+        table.insert(process(20, 200, None), 200);
+        assert_eq!(table.stats().entries, 1);
+        assert_eq!(table.stats().forced, 0);
+    }
+
+    /// When all that ended has descendants, those that ended first go, and that is counted.
+    #[test]
+    fn a_flood_of_long_chains_is_counted() {
+        let mut table = Table::new(Limits {
+            entries: 50,
+            ..Limits::default()
+        });
+        for n in 2..200u32 {
+            let start = u64::from(n);
+            table.insert(process(n, start, Some((n - 1, start - 1))), start);
+            table.end(&ProcessKey::new(n - 1, start - 1), start);
+            assert!(table.stats().entries <= 50);
+        }
+        assert!(table.stats().forced > 0);
+        let chain = pids(&table, (199, 199));
+        assert_eq!(chain[..5], [198, 197, 196, 195, 194]);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod changes;
 mod cli;
+mod clones;
 mod intents;
 mod lineage;
 mod output;
