@@ -1,6 +1,6 @@
 //! From the values of properties to facts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use nix::time::{ClockId, clock_gettime};
 use zbus::zvariant::Value;
@@ -16,11 +16,18 @@ pub(super) type Properties<'a> = HashMap<&'a str, Value<'a>>;
 /// between, in nanoseconds: they are not read at once.
 const JITTER: u64 = 10_000_000;
 
-/// By how much `CLOCK_BOOTTIME` is ahead of `CLOCK_MONOTONIC`. Kept until a suspend changes it, so
-/// that one moment is always turned into the same.
+/// Most suspends that are remembered.
+const STEPS_MAX: usize = 64;
+
+/// By how much `CLOCK_BOOTTIME` is ahead of `CLOCK_MONOTONIC`, since when. The manager counts on the
+/// latter, which stands still during a suspend: what it says of an earlier time has to be turned
+/// into the same moment afterwards as before.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
-    ahead: u64,
+    /// A time on `CLOCK_MONOTONIC` from which on, and by how much; the oldest first.
+    steps: VecDeque<(u64, u64)>,
+    /// When that was found out last.
+    read: u64,
 }
 
 impl Clock {
@@ -31,19 +38,39 @@ impl Clock {
         let seconds = u64::try_from(monotonic.tv_sec()).unwrap_or(0);
         let rest = u64::try_from(monotonic.tv_nsec()).unwrap_or(0);
         let Ok(boot) = boot_now() else { return };
-        let ahead = boot.saturating_sub(seconds * 1_000_000_000 + rest);
-        if ahead.abs_diff(self.ahead) > JITTER {
-            // Without a suspend the clocks are the same.
-            self.ahead = if ahead < JITTER { 0 } else { ahead };
+        self.note(seconds * 1_000_000_000 + rest, boot);
+    }
+
+    /// Takes both clocks in, in nanoseconds.
+    fn note(&mut self, monotonic: u64, boot: u64) {
+        let ahead = boot.saturating_sub(monotonic);
+        match self.steps.back() {
+            // Of suspends before this program nobody knows when they were. Without one the clocks
+            // are the same.
+            None => {
+                let ahead = if ahead < JITTER { 0 } else { ahead };
+                self.steps.push_back((0, ahead));
+            }
+            Some((_, known)) if ahead.abs_diff(*known) > JITTER => {
+                if self.steps.len() >= STEPS_MAX {
+                    self.steps.pop_front();
+                }
+                self.steps.push_back((self.read + 1, ahead));
+            }
+            Some(_) => {}
         }
+        self.read = monotonic;
     }
 
     /// Nanoseconds since boot; 0 and what means never stay 0.
     fn boot(&self, monotonic_usec: u64) -> u64 {
-        match monotonic_usec {
-            0 | u64::MAX => 0,
-            usec => usec.saturating_mul(1000).saturating_add(self.ahead),
+        if matches!(monotonic_usec, 0 | u64::MAX) {
+            return 0;
         }
+        let time = monotonic_usec.saturating_mul(1000);
+        let step = self.steps.iter().rev().find(|(from, _)| *from <= time);
+        let ahead = step.or(self.steps.front()).map_or(0, |(_, ahead)| *ahead);
+        time.saturating_add(ahead)
     }
 
     fn time(&self, monotonic_usec: u64, realtime_usec: u64) -> Option<Timestamp> {
@@ -203,11 +230,15 @@ mod tests {
             ("trigger_timer_realtime_usec", "1700000000000000"),
             ("other", "x"),
         ];
-        let clock = Clock { ahead: 1 };
+        let mut clock = Clock::default();
+        clock.note(1_000_000, 61_000_000);
         let details = clock.details(&Value::from(pairs)).expect("details");
         assert_eq!(details.unit, "a.timer");
         let fired = details.fired.expect("a timer's");
-        assert_eq!((fired.boot, fired.wall), (5_001, 1_700_000_000_000_000_000));
+        assert_eq!(
+            (fired.boot, fired.wall),
+            (60_005_000, 1_700_000_000_000_000_000)
+        );
         let none: Vec<(&str, &str)> = Vec::new();
         assert_eq!(clock.details(&Value::from(none)), None);
         assert_eq!(clock.details(&Value::from(7_u32)), None);
@@ -219,6 +250,27 @@ mod tests {
         assert_eq!(id(vec![0xab; 16]), Some("ab".repeat(16)));
         assert_eq!(id(Vec::new()), None);
         assert_eq!(id(vec![0; 16]), None);
+    }
+
+    #[test]
+    fn a_suspend_does_not_move_what_was_before() {
+        const SECOND: u64 = 1_000_000_000;
+        let mut clock = Clock::default();
+        clock.note(10 * SECOND, 10 * SECOND + 20);
+        assert_eq!(clock.boot(9_000_000), 9 * SECOND);
+        // An hour of sleep.
+        clock.note(11 * SECOND, 3611 * SECOND);
+        assert_eq!(clock.boot(9_000_000), 9 * SECOND);
+        assert_eq!(clock.boot(10_000_000), 10 * SECOND);
+        assert_eq!(clock.boot(10_500_000), 3610 * SECOND + SECOND / 2);
+        clock.note(12 * SECOND, 7212 * SECOND);
+        assert_eq!(clock.boot(9_000_000), 9 * SECOND);
+        assert_eq!(clock.boot(10_500_000), 3610 * SECOND + SECOND / 2);
+        assert_eq!(clock.boot(12_000_000), 7212 * SECOND);
+        // The program started after a suspend.
+        let mut clock = Clock::default();
+        clock.note(10 * SECOND, 70 * SECOND);
+        assert_eq!(clock.boot(9_000_000), 69 * SECOND);
     }
 
     #[test]
