@@ -60,6 +60,7 @@ fn check_exec(process: Process, ancestry: Vec<Arc<Process>>) -> Value {
         ancestry,
         systemd: None,
         intent: None,
+        awaited: false,
     }))
 }
 
@@ -73,6 +74,7 @@ fn a_tools_exec_has_its_intent() {
         ancestry: vec![],
         systemd: None,
         intent,
+        awaited: false,
     }));
     assert_eq!(
         value["unmapped"]["intent"],

@@ -155,6 +155,7 @@ pub(crate) fn executed(
         ancestry,
         systemd: systemd.map(Arc::unwrap_or_clone),
         intent,
+        awaited: false,
     })
 }
 

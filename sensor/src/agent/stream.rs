@@ -12,6 +12,7 @@ use crate::{
 pub(crate) struct Stream {
     run: String,
     sequence: u64,
+    sent: u64,
     findings: u64,
     worst: Option<Severity>,
     limit: Option<u64>,
@@ -40,6 +41,7 @@ impl Stream {
         Self {
             run,
             sequence: 0,
+            sent: 0,
             findings: 0,
             worst: None,
             limit,
@@ -63,7 +65,7 @@ impl Stream {
 
     /// Sends an event.
     pub(crate) fn send(&mut self, event: &Event) {
-        if self.is_full() && event.sequence > self.limit.unwrap_or(u64::MAX) {
+        if self.is_full() {
             return;
         }
         self.line.clear();
@@ -71,6 +73,10 @@ impl Stream {
             log::error!("event {} cannot be encoded: {error}", event.uid);
             return;
         }
+        if self.line.is_empty() {
+            return;
+        }
+        self.sent += 1;
         if let Body::Finding(finding) = &event.body {
             self.findings += 1;
             self.worst = self.worst.max(Some(finding.severity));
@@ -87,7 +93,7 @@ impl Stream {
 
     /// Whether the limit of events is reached.
     pub(crate) fn is_full(&self) -> bool {
-        self.limit.is_some_and(|limit| self.sequence >= limit)
+        self.limit.is_some_and(|limit| self.sent >= limit)
     }
 
     /// Whether nobody reads any more.
@@ -98,7 +104,7 @@ impl Stream {
     /// Events and findings so far.
     pub(crate) fn totals(&self) -> Totals {
         Totals {
-            events: self.sequence,
+            events: self.sent,
             findings: self.findings,
             worst: self.worst,
             lost: 0,

@@ -60,18 +60,24 @@ impl Style {
     }
 }
 
-/// `event` as one line, or some for a finding, without a newline at the end.
+/// `event` as one line, or some for a finding, without a newline at the end. Nothing for an exec whose
+/// verdict follows: that one has the line.
 #[must_use]
 pub fn line(event: &Event, style: &Style) -> String {
+    let time = match &event.body {
+        Body::Exec(exec) if exec.awaited => return String::new(),
+        Body::Verdict(verdict) => verdict.exec.process.executed.unwrap_or(event.time),
+        _ => event.time,
+    };
     let mut line = Line {
         out: String::with_capacity(256),
         style,
     };
-    line.time(event.time);
+    line.time(time);
     match &event.body {
         Body::Exec(exec) => line.exec(exec),
         Body::Exit(exit) => line.exit(exit),
-        Body::Verdict(verdict) => line.verdict(verdict),
+        Body::Verdict(verdict) => line.exec(&verdict.exec),
         Body::TimerFired(fired) => line.fired(fired),
         Body::Change(change) => line.change(change),
         Body::Finding(finding) => line.finding(event, finding),
@@ -226,7 +232,7 @@ impl Line<'_> {
                 self.push(" ← ");
                 self.paint(sgr::CYAN, |out| text::push(out, unit, PATH_WIDTH));
             }
-            (None, TriggerType::Unknown) => self.push(" ← ?"),
+            (None, TriggerType::Unknown) => return,
             (None, kind) => put(&mut self.out, format_args!(" ← a {}", kind.as_str())),
         }
         put(&mut self.out, format_args!(", {}", trigger.grade.as_str()));

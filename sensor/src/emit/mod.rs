@@ -59,15 +59,22 @@ impl Encoder {
         }))
     }
 
-    /// Appends `event` to `out`, with a newline at the end. Keep `out` and clear it between
-    /// events: then nothing is allocated for the line.
+    /// Appends `event` to `out`, with a newline at the end; nothing where the format says it with
+    /// another event. Keep `out` and clear it between events: then nothing is allocated for the
+    /// line.
     ///
     /// # Errors
     ///
     /// As [`Ocsf::encode`]; `out` is then as it was.
     pub fn encode(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
         match &self.0 {
-            Kind::Compact(style) => out.extend_from_slice(compact::line(event, style).as_bytes()),
+            Kind::Compact(style) => {
+                let line = compact::line(event, style);
+                if line.is_empty() {
+                    return Ok(());
+                }
+                out.extend_from_slice(line.as_bytes());
+            }
             Kind::Ocsf(encoder) => encoder.encode(event, out)?,
         }
         out.push(b'\n');

@@ -171,6 +171,8 @@ pub struct Exec {
     pub systemd: Option<SystemdContext>,
     /// What it is to do, if it is one of the tools that ask a manager or schedule something.
     pub intent: Option<Box<Intent>>,
+    /// Whether a verdict follows.
+    pub awaited: bool,
 }
 
 /// A process ended.

@@ -121,6 +121,7 @@ fn exec(process: Process, ancestry: Vec<Arc<Process>>, systemd: Option<SystemdCo
         ancestry,
         systemd,
         intent: None,
+        awaited: false,
     })
 }
 
@@ -145,6 +146,7 @@ fn intents() {
         ancestry: Vec::new(),
         systemd: None,
         intent,
+        awaited: false,
     });
     assert!(shown(WROTE, body).contains(
         r"  [start upd\x1b.service b.service c.service d.service …, manager user, on web]  "
@@ -157,6 +159,7 @@ fn intents() {
         ancestry: Vec::new(),
         systemd: None,
         intent,
+        awaited: false,
     });
     assert!(shown(WROTE, body).contains("  [timer x.timer x.service, OnActiveSec=5s, as a]  "));
 }
@@ -416,4 +419,38 @@ fn local_time_follows_the_zone() {
     // Whatever the zone of this machine is, it can be had.
     let local = line(&event, &Style::local(false));
     assert!(local.contains(":10.020  gap"), "{local}");
+}
+
+/// An exec whose verdict follows is told with it, in one line, with the time of the exec.
+#[test]
+fn one_line_for_an_exec_and_its_verdict() {
+    let mut exec = exec(shell(), vec![init()], Some(context(None)));
+    if let Body::Exec(exec) = &mut exec {
+        exec.awaited = true;
+    }
+    assert_eq!(shown(WROTE, exec.clone()), "");
+    let Body::Exec(mut judged) = exec else {
+        return;
+    };
+    judged.systemd = Some(context(Some(timer(Grade::Certain))));
+    let verdict = |exec| {
+        let verdict = crate::event::Verdict {
+            refers_to: "e".to_owned(),
+            exec,
+            cause: Vec::new(),
+        };
+        shown(WROTE + 82 * SECOND, Body::Verdict(Box::new(verdict)))
+    };
+    assert_eq!(
+        verdict(judged.clone()),
+        "14:03:31.020Z  ran       /bin/sh /opt/.x/u.sh  upd.service (system) ← upd.timer, certain  \
+         PID 1 → dash(4242, root)"
+    );
+    let mut unknown = timer(Grade::None);
+    (unknown.kind, unknown.unit) = (TriggerType::Unknown, None);
+    judged.systemd = Some(context(Some(unknown)));
+    assert_eq!(
+        verdict(judged),
+        "14:03:31.020Z  ran       /bin/sh /opt/.x/u.sh  upd.service (system)  PID 1 → dash(4242, root)"
+    );
 }

@@ -78,6 +78,7 @@ pub(super) fn verdict<'a>(
         ancestry,
         systemd,
         intent: _, // told with the exec
+        awaited: _,
     } = &verdict.exec;
     let mut activity = activity(event, 99, process, ancestry, "verdict", boot);
     activity.activity_name = Some("Verdict");
