@@ -73,6 +73,8 @@ impl Agent {
         if let (Some(judgement), Some(context)) = (&known, &mut exec.systemd) {
             context.trigger = Some(judgement.trigger.clone());
         }
+        let awaits = |seen: &Seen<'_>| known.is_none() && self.activations.awaits(seen);
+        exec.awaited = seen(&exec, time.boot).as_ref().is_some_and(awaits);
         let spawned = exec.systemd.as_ref().is_some_and(|context| context.spawned);
         let event = self.stream.tell(time, Body::Exec(exec));
         let Event {
@@ -88,8 +90,7 @@ impl Agent {
             self.tell_all();
         }
         let held = HeldExec { uid, time, exec };
-        let awaited = seen(&held.exec, time.boot)
-            .filter(|seen| known.is_none() && self.activations.awaits(seen));
+        let awaited = seen(&held.exec, time.boot).filter(|_| held.exec.awaited);
         let Some(awaited) = awaited else {
             let behind = known.and_then(|judgement| judgement.behind);
             self.judge(&held, behind.as_ref());
@@ -108,7 +109,8 @@ impl Agent {
         };
         let mut out = Vec::new();
         if let Some(held) = self.activations.hold(&awaited, Box::new(held), &mut out) {
-            self.judge(&held, None);
+            let judgement = Judgement::without_room(hint);
+            out.push(Output::Judged(held, judgement));
         }
         self.judged(out);
     }
@@ -150,6 +152,7 @@ impl Agent {
     /// Says that facts from the bus were lost.
     pub(crate) fn facts_lost(&mut self, count: u64) {
         if count > 0 {
+            self.activations.lost();
             let loss = LossCount {
                 stage: "bus",
                 kind: "fact",

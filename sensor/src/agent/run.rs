@@ -111,6 +111,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
                 agent.mounts_changed();
             }
             Some(told) = bus.next() => {
+                agent.facts_lost(bus.take_dropped());
                 agent.told(told);
                 while let Some(told) = bus.waiting() {
                     agent.told(told);

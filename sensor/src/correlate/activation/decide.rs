@@ -5,12 +5,14 @@
 
 use super::world::{At, Fired, Job, JobRead, Start, Unit, World};
 use crate::event::{Grade, Trigger, TriggerType};
-use crate::systemd::bus::Details;
+use crate::systemd::bus::{Details, UnitLinks};
 
 /// How long after a unit stirred, or ended, the job that it led to may be told, in nanoseconds.
 const SOON: u64 = 1_000_000_000;
+/// How long after a timer elapsed the job that it queued at once may be told, in nanoseconds.
+const LATE: u64 = 5_000_000_000;
 /// Jobs of one transaction have numbers and arrive close together.
-const TOGETHER: u64 = 250_000_000;
+const TOGETHER: u64 = 1_000_000_000;
 const TOGETHER_MAX: u32 = 512;
 /// Longest chain of units that is followed.
 const DEPTH_MAX: usize = 4;
@@ -22,6 +24,18 @@ pub struct Judgement {
     pub trigger: Trigger,
     /// Of a dependency: why the unit was started that brought it.
     pub behind: Option<Trigger>,
+}
+
+impl Judgement {
+    /// Of an exec for which there is no room to wait for facts.
+    #[must_use]
+    pub fn without_room(hint: Option<Trigger>) -> Self {
+        let why = "too many processes wait for their verdict".to_owned();
+        Self {
+            trigger: hint.unwrap_or_else(|| trigger(TriggerType::Unknown, None, Grade::None, why)),
+            behind: None,
+        }
+    }
 }
 
 /// A decision, or that an answer is still on its way.
@@ -66,14 +80,50 @@ impl World {
         if start.restarts.is_some_and(|(count, _)| count > 0) || start.anew {
             return made(self.restarted(name, start));
         }
-        if let Some(trigger) = self.by_unit_details(start) {
+        let job = self.job_of(name, start);
+        if let Some(trigger) = self.by_unit_details(start, job) {
             return made(trigger);
         }
-        let job = start.job.and_then(|job| Some((job, self.jobs.get(&job)?)));
         let Some((id, job)) = job else {
             return made(self.without_job(name, start));
         };
         self.by_job(name, unit, (id, job), Some(start), finally, DEPTH_MAX)
+    }
+
+    /// The job that started a unit: the newest that was known then and starts something. A job that
+    /// stops the unit may follow at once.
+    fn job_of(&self, name: &str, start: &Start) -> Option<(u32, &Job)> {
+        let newest = start.job?;
+        let starts = |job: &Job| match &job.read {
+            JobRead::Found(found) => !matches!(found.kind.as_str(), "stop" | "reload"),
+            JobRead::Waiting | JobRead::Gone => true,
+        };
+        if let Some(job) = self.jobs.get(&newest).filter(|job| starts(job)) {
+            return Some((newest, job));
+        }
+        let after = start.previous.map_or(0, |previous| previous.number);
+        let of_unit = self.jobs.iter().filter(|(id, job)| {
+            **id < newest && job.unit == name && job.at.number > after && starts(job)
+        });
+        let (id, job) = of_unit.max_by_key(|(id, _)| **id)?;
+        Some((*id, job))
+    }
+
+    /// Whether a job was there before a timer elapsed that then put its name on it. Units are told
+    /// before jobs.
+    fn precedes(&self, job: &Job, details: &Details) -> bool {
+        let firings = self.timers.get(&details.unit).into_iter().flatten();
+        let Some(time) = details.fired else {
+            return false;
+        };
+        let mut told = firings.filter(|fired| fired.time.boot == time.boot && !fired.asked);
+        told.any(|fired| fired.at.number > job.at.number)
+            || !job.standing && time.boot > job.at.seen
+    }
+
+    /// Whether nothing but the trigger that a job names can have queued it.
+    fn is_proof(&self, job: &Job) -> bool {
+        !job.standing && self.whole(job.at)
     }
 
     /// Whether nothing was lost since.
@@ -113,11 +163,14 @@ impl World {
 
     /// The unit's own details are those of the first trigger since it was loaded: of this start,
     /// if the timer fired after the unit had ended last.
-    fn by_unit_details(&self, start: &Start) -> Option<Trigger> {
+    fn by_unit_details(&self, start: &Start, job: Option<(u32, &Job)>) -> Option<Trigger> {
         let details = start.details.as_ref()?;
         let fired = details.fired?;
+        if job.is_some_and(|(_, job)| self.precedes(job, details)) {
+            return None;
+        }
         let this = start.ended_before? < fired.boot && fired.boot <= start.left_inactive;
-        let known = self.is_no_restart(start);
+        let known = self.is_no_restart(start) && job.is_some_and(|(_, job)| self.is_proof(job));
         this.then(|| Trigger {
             kind: kind_of(&details.unit),
             unit: Some(details.unit.clone()),
@@ -147,19 +200,19 @@ impl World {
         match &job.read {
             JobRead::Waiting if !finally => return Decision::Open,
             JobRead::Waiting | JobRead::Gone => {}
-            JobRead::Found(found) => {
-                if let Some(Some(details)) = &found.details {
+            JobRead::Found(found) => match &found.details {
+                Some(Some(details)) if !self.precedes(job, details) => {
                     return made(self.by_job_details(id, job, details));
                 }
-                untriggered = found.details.is_some();
-            }
+                of => untriggered = of.is_some(),
+            },
         }
         if !untriggered && let Some(trigger) = self.by_firing(name, job, start) {
             return made(trigger);
         }
         let Some(links) = &unit.links else {
             return if finally {
-                made(self.by_exclusion(job, None, untriggered))
+                made(self.by_exclusion(job, &UnitLinks::default(), untriggered))
             } else {
                 Decision::Open
             };
@@ -174,19 +227,26 @@ impl World {
             let kind = kind_of(by);
             return made(trigger(kind, Some(by), Grade::Probable, why));
         }
+        if let Some(socket) = self.accepting(name) {
+            return made(socket);
+        }
         if let Some(decision) = self.by_dependency(name, links, (id, job), finally, depth) {
             return decision;
         }
-        if job.standing || self.booting && id <= self.standing {
-            let why = "the job is of the boot".to_owned();
-            let kind = if self.booting {
-                TriggerType::Boot
-            } else {
-                TriggerType::Unknown
-            };
-            return made(trigger(kind, None, Grade::Probable, why));
+        if let Some(by) = self.unasked(links, job, start) {
+            let why = format!("{by} came without a job, right before this one");
+            let found = trigger(TriggerType::Dependency, Some(by), Grade::Probable, why);
+            return made(found);
         }
-        made(self.by_exclusion(job, links.bus_name.as_deref(), untriggered))
+        if self.booting && job.standing {
+            let why = "the job is of the boot".to_owned();
+            return made(trigger(TriggerType::Boot, None, Grade::Probable, why));
+        }
+        if job.standing {
+            let why = "the job is older than what is known".to_owned();
+            return made(trigger(TriggerType::Unknown, None, Grade::None, why));
+        }
+        made(self.by_exclusion(job, links, untriggered))
     }
 
     fn by_job_details(&self, id: u32, job: &Job, details: &Details) -> Trigger {
@@ -204,7 +264,11 @@ impl World {
             kind: kind_of(&details.unit),
             unit: Some(details.unit.clone()),
             fired_at: details.fired,
-            grade: self.grade(job.at, Grade::Certain),
+            grade: if self.is_proof(job) {
+                Grade::Certain
+            } else {
+                Grade::Probable
+            },
             evidence,
         }
     }
@@ -213,10 +277,27 @@ impl World {
     /// and after any other job for it. PID 1 tells units before jobs: who asked by a message was
     /// told of his job earlier.
     fn by_firing(&self, name: &str, job: &Job, start: Option<&Start>) -> Option<Trigger> {
+        // A timer that elapses has its job at once: the first that follows, and no other.
+        let spent = |fired: &Fired| {
+            let unheard = !job.standing && fired.time.boot.saturating_add(SOON) < self.since;
+            let mut others = self.jobs.values().filter(|other| other.unit == name);
+            unheard
+                || others.any(|other| {
+                    other.at.number < job.at.number
+                        && if fired.asked {
+                            fired.time.boot < other.at.seen && !other.standing
+                        } else {
+                            fired.at.number < other.at.number
+                        }
+                })
+        };
         let fits = |fired: &&Fired| {
             let before =
                 fired.at.number < job.at.number || fired.asked && fired.time.boot <= job.at.seen;
+            let soon = job.standing || job.at.seen.saturating_sub(fired.time.boot) <= LATE;
             before
+                && soon
+                && !spent(fired)
                 && match start {
                     Some(start) => {
                         fired.time.boot <= start.left_inactive
@@ -234,10 +315,6 @@ impl World {
             .collect();
         firings.sort_unstable_by_key(|(timer, fired)| (fired.time.boot, *timer));
         let (&(timer, fired), others) = firings.split_first()?;
-        // Of another job in between it is not known what became of it.
-        let between = self.jobs.values().any(|other| {
-            other.unit == name && (fired.at.number..job.at.number).contains(&other.at.number)
-        });
         let named = start
             .and_then(|start| start.details.as_ref())
             .is_some_and(|details| details.unit == timer);
@@ -245,6 +322,7 @@ impl World {
             start.ended_before.is_some()
                 && self.is_no_restart(start)
                 && self.whole(fired.at)
+                && self.is_proof(job)
                 && fired.at.number < job.at.number
         });
         let mut evidence = vec![format!("{timer} elapsed, and the job for {name} followed")];
@@ -255,10 +333,10 @@ impl World {
             .iter()
             .map(|(other, _)| format!("{other} elapsed too"));
         evidence.extend(also);
-        let grade = match () {
-            () if between => Grade::Hint,
-            () if named && adds_up && others.is_empty() => Grade::Certain,
-            () => Grade::Probable,
+        let grade = if named && adds_up && others.is_empty() {
+            Grade::Certain
+        } else {
+            Grade::Probable
         };
         Some(Trigger {
             kind: TriggerType::Timer,
@@ -267,6 +345,30 @@ impl World {
             grade,
             evidence,
         })
+    }
+
+    /// A socket with `Accept=yes` makes an instance of its template for each connection, numbered.
+    fn accepting(&self, name: &str) -> Option<Trigger> {
+        let (prefix, instance) = name.strip_suffix(".service")?.split_once('@')?;
+        let (number, _) = instance.split_once('-')?;
+        let numbered = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        let socket = format!("{prefix}.socket");
+        let known = self.units.get(&socket).filter(|_| numbered)?;
+        let why = format!("{socket} listens, and numbers instances by connections");
+        let found = |why| trigger(TriggerType::Socket, Some(&socket), Grade::Probable, why);
+        (known.active == "active").then(|| found(why))
+    }
+
+    /// A unit that came without a job of its own, as devices do, and wants this one.
+    fn unasked<'a>(
+        &self,
+        links: &'a UnitLinks,
+        job: &Job,
+        start: Option<&Start>,
+    ) -> Option<&'a str> {
+        let asked = |by: &str| self.jobs.values().any(|other| other.unit == by);
+        let mut pulling = links.pulled_by.iter().map(String::as_str);
+        pulling.find(|by| self.stirred(by, job, start) && !asked(by))
     }
 
     /// Whether a unit began to run right before a job was told.
@@ -284,7 +386,7 @@ impl World {
     fn by_dependency(
         &self,
         name: &str,
-        links: &crate::systemd::bus::UnitLinks,
+        links: &UnitLinks,
         (id, job): (u32, &Job),
         finally: bool,
         depth: usize,
@@ -305,9 +407,16 @@ impl World {
             let found = trigger(TriggerType::Dependency, Some(other), Grade::Probable, why);
             return Some(made(found));
         }
-        let puller = links.pulled_by.iter().find_map(|by| {
+        let restarts = |job: &Job| match &job.read {
+            JobRead::Found(found) => matches!(found.kind.as_str(), "restart" | "try-restart"),
+            JobRead::Waiting | JobRead::Gone => false,
+        };
+        let pulling = links.pulled_by.iter().map(|by| (by, false));
+        let restarted = links.restarted_with.iter().map(|by| (by, true));
+        let puller = pulling.chain(restarted).find_map(|(by, restarted)| {
             let other = self.jobs.iter().find(|(other_id, other)| {
                 other.unit == *by
+                    && (!restarted || restarts(other))
                     && **other_id < id
                     && id - **other_id <= TOGETHER_MAX
                     && job.at.seen.abs_diff(other.at.seen) <= TOGETHER
@@ -347,12 +456,14 @@ impl World {
     }
 
     /// Nothing that the manager does by itself fits.
-    fn by_exclusion(&self, job: &Job, bus_name: Option<&str>, untriggered: bool) -> Trigger {
-        if let Some(bus_name) = bus_name {
+    fn by_exclusion(&self, job: &Job, links: &UnitLinks, untriggered: bool) -> Trigger {
+        if let Some(bus_name) = &links.bus_name {
             let why = format!("a job that nothing else explains, for the owner of {bus_name}");
             return trigger(TriggerType::Bus, None, Grade::Hint, why);
         }
-        let grade = if self.whole(job.at) {
+        // A device that is there already may come to want more.
+        let wanted = links.pulled_by.iter().any(|by| by.ends_with(".device"));
+        let grade = if self.whole(job.at) && !wanted {
             Grade::Probable
         } else {
             Grade::Hint
@@ -381,6 +492,13 @@ impl World {
                 Some(timer),
                 Grade::Hint,
                 "ActivationDetails of the unit name it; they may be of an earlier start".to_owned(),
+            ),
+            // It is older than the connection: while the host boots most are of the boot.
+            None if self.booting && self.whole(start.at) => trigger(
+                TriggerType::Boot,
+                None,
+                Grade::Hint,
+                "the job is older than what is known, and the host boots".to_owned(),
             ),
             None => trigger(
                 TriggerType::Unknown,

@@ -150,7 +150,8 @@ impl<H> Activations<H> {
     }
 
     fn waits_for(&self, seen: &Seen<'_>) -> bool {
-        self.world.connected && seen.spawned && *seen.manager == Manager::System
+        let may = self.world.connected || !self.world.heard;
+        may && seen.spawned && *seen.manager == Manager::System
     }
 
     /// Holds an exec until its verdict. Gives back what there is no room for.
@@ -213,6 +214,11 @@ impl<H> Activations<H> {
         for key in self.held.keys().cloned().collect::<Vec<_>>() {
             self.settle(&key, finally, out);
         }
+    }
+
+    /// Facts that came after all that were [`Self::told`] were lost.
+    pub fn lost(&mut self) {
+        self.world.lost();
     }
 
     /// Judges what has waited long enough by `now`.

@@ -9,6 +9,8 @@ use crate::systemd::bus::{BusFact, Details, JobFound, TimerFact, Told, UnitFact,
 const UNITS_MAX: usize = 16_384;
 /// Most jobs that are known at a time; those that ended go first.
 const JOBS_MAX: usize = 4096;
+/// How long after a reload units are told as new that are not, in nanoseconds.
+const SETTLED: u64 = 5_000_000_000;
 /// Starts of one unit that are kept: the newest.
 const STARTS_MAX: usize = 8;
 
@@ -87,14 +89,16 @@ pub(super) enum JobRead {
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) connected: bool,
+    /// Whether it is known if there is a bus.
+    pub(super) heard: bool,
     pub(super) booting: bool,
     /// When the bus could first be read.
-    since: u64,
+    pub(super) since: u64,
+    /// When unit files were read again last.
+    reloaded: u64,
     last: u64,
     /// The first fact after the latest loss: what is older does not add up with what is newer.
     pub(super) whole_from: u64,
-    /// The highest job that was there before the bus could be read.
-    pub(super) standing: u32,
     pub(super) units: HashMap<String, Unit>,
     pub(super) timers: HashMap<String, VecDeque<Fired>>,
     pub(super) jobs: HashMap<u32, Job>,
@@ -110,7 +114,39 @@ pub(super) enum News {
     Ended,
 }
 
+impl Unit {
+    /// Notes a start.
+    fn begin(&mut self, fact: &UnitFact, at: At) {
+        let Some(invocation) = fact.invocation.clone() else {
+            return;
+        };
+        let previous = self.starts.back();
+        let anew = previous.is_some_and(|start| start.left_inactive == fact.left_inactive);
+        let before = fact.became_inactive < fact.left_inactive;
+        let start = Start {
+            at,
+            invocation,
+            left_inactive: fact.left_inactive,
+            ended_before: before.then_some(fact.became_inactive),
+            details: fact.details.clone(),
+            job: self.job,
+            restarts: self.restarts,
+            anew,
+            previous: previous.map(|start| start.at),
+        };
+        if self.starts.len() >= STARTS_MAX {
+            self.starts.pop_front();
+        }
+        self.starts.push_back(start);
+    }
+}
+
 impl World {
+    /// Facts after all that were taken so far were lost.
+    pub(super) fn lost(&mut self) {
+        self.whole_from = self.last + 1;
+    }
+
     pub(super) fn take(&mut self, told: Told) -> News {
         let Told { number, seen, fact } = told;
         let at = At { number, seen };
@@ -120,6 +156,7 @@ impl World {
         self.last = self.last.max(number);
         match fact {
             BusFact::Connected { booting, .. } => {
+                self.heard = true;
                 if !self.connected {
                     self.since = seen;
                     self.connected = true;
@@ -129,11 +166,13 @@ impl World {
                 self.booting = booting;
             }
             BusFact::Disconnected(_) => {
+                self.heard = true;
                 self.connected = false;
                 self.whole_from = number;
                 return News::Ended;
             }
             BusFact::Reloading(_) => {
+                self.reloaded = seen;
                 // Dependencies may be others. Timers are asked for again at once, and one that
                 // elapses meanwhile still is what it was.
                 let others = self
@@ -171,6 +210,11 @@ impl World {
                     unit.job = None;
                 }
             }
+            // After a reload all are new.
+            BusFact::UnitNew(unit) if seen.saturating_sub(self.reloaded) > SETTLED => {
+                self.of(&unit, number).stirred = Some(at);
+            }
+            BusFact::UnitNew(_) => {}
             BusFact::UnitRemoved(unit) => {
                 // What it did stays of interest; when it is loaded again, it begins anew.
                 if let Some(unit) = self.units.get_mut(&unit) {
@@ -226,13 +270,22 @@ impl World {
         let since = self.since;
         let unit = self.of(&fact.unit, at.number);
         if fact.asked {
-            // What is asked for can be ahead of what is told: only that tells starts, in order.
+            // What is asked for can be ahead of what is told: only that tells starts, in order. But
+            // of what runs since before anybody listened nothing else is told.
             if unit.active.is_empty() {
+                let runs = matches!(fact.active.as_str(), "active" | "activating" | "reloading");
+                if runs && fact.left_inactive < since && unit.starts.is_empty() {
+                    unit.begin(&fact, at);
+                    unit.invocation = fact.invocation;
+                    (unit.left_inactive, unit.became_inactive) =
+                        (fact.left_inactive, fact.became_inactive);
+                }
                 (unit.active, unit.sub) = (fact.active, fact.sub);
             }
             return;
         }
-        if fact.sub != unit.sub && fact.sub == "running" {
+        // Sockets, paths and automounts run when something came; what has no job is active then.
+        if fact.sub != unit.sub && matches!(fact.sub.as_str(), "running" | "plugged" | "mounted") {
             unit.stirred = Some(at);
         }
         let over = |active: &str| matches!(active, "inactive" | "failed" | "deactivating");
@@ -244,26 +297,8 @@ impl World {
         if over(&fact.active) && (!over(&unit.active) || began) {
             unit.ended = Some(at);
         }
-        if let Some(invocation) = fact.invocation.clone().filter(|_| began) {
-            let previous = unit.starts.back();
-            let anew = previous.is_some_and(|start| start.left_inactive == fact.left_inactive);
-            let before = fact.became_inactive < fact.left_inactive;
-            let ended_before = before.then_some(fact.became_inactive);
-            let start = Start {
-                at,
-                invocation,
-                left_inactive: fact.left_inactive,
-                ended_before,
-                details: fact.details,
-                job: unit.job,
-                restarts: unit.restarts,
-                anew,
-                previous: previous.map(|start| start.at),
-            };
-            if unit.starts.len() >= STARTS_MAX {
-                unit.starts.pop_front();
-            }
-            unit.starts.push_back(start);
+        if began {
+            unit.begin(&fact, at);
         }
         if began || !over(&fact.active) {
             unit.invocation = fact.invocation;
@@ -275,9 +310,8 @@ impl World {
     }
 
     fn job(&mut self, job: u32, unit: String, standing: bool, at: At) {
-        if standing {
-            self.standing = self.standing.max(job);
-        }
+        // What is listed anew after a reload came while somebody listened.
+        let standing = standing && self.reloaded < self.since;
         if self.jobs.len() >= JOBS_MAX {
             let oldest = self
                 .jobs

@@ -63,6 +63,8 @@ pub enum BusFact {
         /// The unit it was for.
         unit: String,
     },
+    /// A device is there: it is told as new, not as changed.
+    UnitNew(String),
     /// A unit was unloaded.
     UnitRemoved(String),
 }
@@ -133,9 +135,11 @@ pub struct UnitLinks {
     pub triggers: Vec<String>,
     /// `TriggeredBy`
     pub triggered_by: Vec<String>,
-    /// `RequiredBy`, `WantedBy`, `BoundBy`, `UpheldBy`, `RequisiteOf`, `ConsistsOf`: a job for one
-    /// of these may bring one for this unit.
+    /// `RequiredBy`, `WantedBy`, `BoundBy`, `UpheldBy`: a job for one of these may bring one for
+    /// this unit.
     pub pulled_by: Vec<String>,
+    /// `PartOf`, `Requires`, `BindsTo`: when one of these is restarted, this unit is too.
+    pub restarted_with: Vec<String>,
     /// `UpheldBy`
     pub upheld_by: Vec<String>,
     /// `OnFailureOf`, `OnSuccessOf` (249)

@@ -9,6 +9,7 @@ mod fact;
 mod feed;
 mod names;
 mod read;
+mod services;
 mod tracker;
 mod wire;
 

@@ -15,6 +15,7 @@ use super::fact::BusFact;
 use super::feed::{BusFacts, Feed, feed};
 use super::names::{unit_of_path, unit_path};
 use super::read::{Clock, Properties, links, number, text};
+use super::services::{SYSTEM_SERVICES, activatable};
 use super::wire::{
     JOB, JobSignal, ListedJob, ListedUnit, MANAGER, MANAGER_PATH, PROPERTIES, RULES, SERVICE,
     TIMER, UNIT, call, matters,
@@ -57,6 +58,7 @@ async fn run(mut feed: Feed) {
                     asked: HashMap::new(),
                     linked: HashSet::new(),
                     bus_names: HashMap::new(),
+                    activatable: HashMap::new(),
                     connected: false,
                 };
                 let reason = tracker.read(stream).await;
@@ -100,6 +102,8 @@ struct Tracker<'a> {
     linked: HashSet<String>,
     /// Bus names of units whose dependencies are on the way.
     bus_names: HashMap<String, String>,
+    /// Bus names by the units that the bus has started for them.
+    activatable: HashMap<String, String>,
     connected: bool,
 }
 
@@ -150,6 +154,7 @@ impl Tracker<'_> {
     /// Asks for what is there: units for their timers, and jobs.
     async fn look_around(&mut self) -> zbus::Result<()> {
         self.linked.clear();
+        self.activatable = activatable(&SYSTEM_SERVICES);
         let message = call(MANAGER_PATH, MANAGER, "ListUnits")?.build(&())?;
         self.ask(message, Asked::Units).await?;
         let message = call(MANAGER_PATH, MANAGER, "ListJobs")?.build(&())?;
@@ -210,6 +215,10 @@ impl Tracker<'_> {
                     let asked = Asked::Timer(unit.to_owned());
                     self.all(&unit_path(unit), TIMER, asked).await?;
                 }
+                // It comes without a job, and may want services.
+                if unit.ends_with(".device") {
+                    self.feed.tell(BusFact::UnitNew(unit.to_owned()));
+                }
                 Ok(())
             }
             "UnitRemoved" => {
@@ -247,7 +256,7 @@ impl Tracker<'_> {
         self.clock.refresh();
         let fact = match interface {
             TIMER => BusFact::Timer(self.clock.timer(unit, false, &properties)),
-            UNIT if !matters(&unit) => return Ok(()),
+            UNIT if !matters(&unit) && !unit.ends_with(".device") => return Ok(()),
             UNIT => BusFact::Unit(self.clock.unit(unit, false, &properties)),
             SERVICE if properties.contains_key("NRestarts") => {
                 let count = u32::try_from(number(&properties, "NRestarts")).unwrap_or(u32::MAX);
@@ -349,7 +358,8 @@ impl Tracker<'_> {
             Asked::Unit(unit) => {
                 let properties: Properties<'_> = body.deserialize()?;
                 let mut links = links(unit.clone(), &properties);
-                links.bus_name = self.bus_names.remove(&unit);
+                let own = self.bus_names.remove(&unit);
+                links.bus_name = own.or_else(|| self.activatable.get(&unit).cloned());
                 self.feed.tell(BusFact::Links(links));
                 let fact = self.clock.unit(unit, true, &properties);
                 self.feed.tell(BusFact::Unit(fact));
