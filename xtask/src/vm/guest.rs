@@ -20,7 +20,8 @@ pub(super) struct Payload<'a> {
     pub(super) seconds: u64,
 }
 
-/// Unpacked over the image's root by the initramfs, before systemd starts.
+/// Unpacked over the image's root by the initramfs, before systemd starts. A directory of this name
+/// beside the script goes along.
 const OVERLAY: &str = "overlay";
 
 /// Runs the script between the agent's `ready` and its stop.
@@ -102,6 +103,10 @@ pub(super) fn lay_out(payload: &Payload<'_>, tree: &Path) -> Result<()> {
         .script
         .parent()
         .context("the script is not in a directory")?;
+    let before = scripts.join(OVERLAY);
+    if before.is_dir() {
+        copy_dir(&before, &overlay)?;
+    }
     copy_dir(scripts, &tree.join("scenario"))
 }
 
