@@ -6,6 +6,7 @@ pub mod files;
 mod identity;
 pub mod mounts;
 pub mod notify;
+pub mod packages;
 pub mod procs;
 pub mod users;
 
