@@ -8,6 +8,7 @@ pub mod command;
 pub mod entry;
 pub mod environment;
 pub mod installed;
+pub mod inventory;
 pub mod load_path;
 pub mod load_paths;
 pub mod name_map;

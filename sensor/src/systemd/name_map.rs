@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::unit_name::{UnitName, unit_of_dependency_dir, unit_of_dropin_dir};
 use crate::host::files::FileStamp;
+use crate::host::rooted::Root;
 
 /// Most entries of one directory that are looked at.
 pub const MAX_ENTRIES: usize = 20_000;
@@ -48,6 +49,9 @@ pub enum ScanProblem {
 /// The names of one manager.
 #[derive(Debug, Default)]
 pub struct NameMap {
+    root: Root,
+    /// Files and links of names that a directory before had: the name and the path.
+    shadowed: Vec<(String, PathBuf)>,
     /// What each name leads to: the first directory that has it decides.
     targets: HashMap<String, Target>,
     /// Files of each drop-in directory by the directory's stem, in the order of the load path:
@@ -69,12 +73,19 @@ impl NameMap {
     /// Scans the directories, highest priority first.
     #[must_use]
     pub fn scan<P: AsRef<Path>>(directories: &[P]) -> Self {
+        Self::scan_in(&Root::default(), directories)
+    }
+
+    /// As [`NameMap::scan`], in a tree that stands for the root of a host.
+    #[must_use]
+    pub fn scan_in<P: AsRef<Path>>(root: &Root, directories: &[P]) -> Self {
         let mut map = Self {
             settled: true,
             inside: directories
                 .iter()
-                .map(|path| real_path(path.as_ref()))
+                .map(|path| real_path(root, path.as_ref()))
                 .collect(),
+            root: root.clone(),
             ..Self::default()
         };
         for (index, directory) in directories.iter().enumerate() {
@@ -129,6 +140,20 @@ impl NameMap {
     pub fn names(&self) -> BTreeMap<&str, &Target> {
         let targets = self.targets.iter();
         targets.map(|(name, it)| (name.as_str(), it)).collect()
+    }
+
+    /// Every file and link that does nothing because a directory before has the same name.
+    #[must_use]
+    pub fn shadowed(&self) -> &[(String, PathBuf)] {
+        &self.shadowed
+    }
+
+    /// The stems of all drop-in directories with their files, in the order of the load path.
+    pub fn all_drop_ins(&self) -> impl Iterator<Item = (&str, &PathBuf)> {
+        self.drop_ins.iter().flat_map(|(stem, directories)| {
+            let files = directories.iter().flat_map(|(_, files)| files);
+            files.map(move |path| (stem.as_str(), path))
+        })
     }
 
     /// Every name that a dependency link pulls in.
@@ -208,15 +233,17 @@ impl NameMap {
 
     fn take_unit(&mut self, unit: UnitName, path: PathBuf) {
         if self.targets.contains_key(unit.as_str()) {
+            self.shadowed.push((unit.as_str().to_owned(), path));
             return;
         }
-        let Ok(kind) = fs::symlink_metadata(&path).map(|meta| meta.file_type()) else {
+        let place = self.root.place(&path);
+        let Ok(kind) = fs::symlink_metadata(&place).map(|meta| meta.file_type()) else {
             return;
         };
         let target = if kind.is_file() {
             Target::File(path)
         } else if kind.is_symlink() {
-            let Ok(text) = fs::read_link(&path) else {
+            let Ok(text) = fs::read_link(&place) else {
                 return;
             };
             match self.link_target(&unit, path, &text) {
@@ -238,12 +265,19 @@ impl NameMap {
             Some(directory) => directory.join(text),
             None => text.to_owned(),
         };
-        if fs::canonicalize(&whole).is_ok_and(|real| real == Path::new("/dev/null")) {
+        let null = Path::new("/dev/null");
+        // A tree that is no running host may have no devices.
+        if whole == null
+            || self
+                .root
+                .canonicalize(&whole)
+                .is_ok_and(|real| real == null)
+        {
             return Some(Target::Masked(path));
         }
         let inside = whole
             .parent()
-            .is_some_and(|directory| self.inside.contains(&real_path(directory)));
+            .is_some_and(|directory| self.inside.contains(&real_path(&self.root, directory)));
         let name = text.file_name().and_then(|name| name.to_str());
         let real = name.and_then(|name| UnitName::parse(name).ok());
         match real.filter(|real| inside && real != unit) {
@@ -259,10 +293,20 @@ impl NameMap {
 
     /// The names in a directory, sorted; none if it is not there.
     fn list(&mut self, directory: &Path) -> Vec<String> {
-        let stamp = FileStamp::at(directory);
+        let place = if self.root.is_host() {
+            directory.to_owned()
+        } else {
+            let real = self.root.canonicalize(directory);
+            real.map_or_else(
+                |_| self.root.place(directory),
+                |real| self.root.outside(&real),
+            )
+        };
+        let stamp = FileStamp::at(&place);
         self.settled &= stamp.is_none_or(|stamp| stamp.is_settled());
-        self.stamps.push((directory.to_owned(), stamp));
-        let entries = match fs::read_dir(directory) {
+        let entries = fs::read_dir(&place);
+        self.stamps.push((place, stamp));
+        let entries = match entries {
             Ok(entries) => entries,
             Err(error) => {
                 let nothing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
@@ -295,8 +339,8 @@ impl NameMap {
 }
 
 /// The path without links, as far as it exists.
-fn real_path(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+fn real_path(root: &Root, path: &Path) -> PathBuf {
+    root.canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The instance of a template: `a@i.timer` of `a@.timer`.

@@ -61,16 +61,22 @@ impl Service {
     /// Reads the view of the service `name` from its file merged with its drop-ins.
     #[must_use]
     pub fn new(name: &UnitName, file: &UnitFile) -> Self {
+        Self::in_section(SECTION, name, file)
+    }
+
+    /// As [`Service::new`] for another type that has commands: `[Socket]`, `[Mount]`, `[Swap]`.
+    #[must_use]
+    pub fn in_section(section: &str, name: &UnitName, file: &UnitFile) -> Self {
         let mut commands = Vec::new();
         for key in EXEC_KEYS {
-            for value in file.values(SECTION, key) {
+            for value in file.values(section, key) {
                 commands.extend(parse_commands(key, value, name));
             }
         }
-        let environment_files = file.values(SECTION, "EnvironmentFile");
+        let environment_files = file.values(section, "EnvironmentFile");
         Self {
             commands,
-            user: file.last(SECTION, "User").map(|user| expand(user, name)),
+            user: file.last(section, "User").map(|user| expand(user, name)),
             environment_files: environment_files
                 .into_iter()
                 .map(|path| expand(path.strip_prefix('-').unwrap_or(path), name))
