@@ -375,6 +375,71 @@ fn a_finding_carries_its_chain() {
 }
 
 #[test]
+fn every_result_of_a_scan_is_valid() {
+    for entry in whodunit::detect::posture::CHECKS {
+        for severity in Severity::ALL {
+            let mut result = posture();
+            (result.entry, result.severity) = (entry, severity);
+            result.controls = whodunit::detect::mapping::controls_of(entry.id);
+            let value = check(Body::Posture(Box::new(result)));
+            assert_eq!(value["metadata"]["event_code"], entry.id);
+            assert_eq!(value["severity_id"], severity.id());
+            let attacks = value["finding_info"]["attacks"]
+                .as_array()
+                .map_or(0, Vec::len);
+            assert_eq!(attacks, entry.techniques.len(), "{}", entry.id);
+        }
+    }
+    let bare = Posture {
+        unit: None,
+        path: None,
+        fix: None,
+        evidence: Vec::new(),
+        controls: Vec::new(),
+        scope: String::new(),
+        ..posture()
+    };
+    let value = check(Body::Posture(Box::new(bare)));
+    assert_eq!(value["compliance"]["status_id"], 3);
+    assert!(value["remediation"]["desc"].is_string());
+}
+
+#[test]
+fn every_control_is_valid() {
+    for row in &whodunit::detect::mapping::ROWS {
+        for status in [
+            ControlStatus::Pass,
+            ControlStatus::Unknown,
+            ControlStatus::Fail,
+        ] {
+            let mut control = control();
+            (control.id, control.framework, control.status) = (row.id, row.framework, status);
+            let value = check(Body::Control(Box::new(control)));
+            assert_eq!(value["compliance"]["control"], row.id);
+            assert_eq!(value["compliance"]["standards"][0], row.framework);
+        }
+    }
+}
+
+#[test]
+fn findings_state_their_controls() {
+    let value = check(Body::Finding(Box::new(finding(
+        Severity::High,
+        Grade::Certain,
+    ))));
+    let controls = value["unmapped"]["controls"].as_array().expect("controls");
+    let veris = "action.hacking.variety.Abuse of functionality";
+    for wanted in [
+        "SI-4", "AC-2", "AC-5", "CM-5", "IA-2", "SI-7", "M1026", "DC0032", veris,
+    ] {
+        assert!(
+            controls.contains(&json!(wanted)),
+            "{wanted} in {controls:?}"
+        );
+    }
+}
+
+#[test]
 fn every_health_is_valid() {
     for health in healths() {
         let value = check(Body::Health(health));

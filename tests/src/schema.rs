@@ -12,6 +12,7 @@ static SCHEMAS: LazyLock<HashMap<u64, Validator>> = LazyLock::new(|| {
         (1001, "file_activity"),
         (1006, "scheduled_job_activity"),
         (1007, "process_activity"),
+        (2003, "compliance_finding"),
         (2004, "detection_finding"),
     ];
     files

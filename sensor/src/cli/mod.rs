@@ -5,6 +5,7 @@ mod doctor;
 mod exit;
 mod logger;
 mod run;
+mod scan;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Check the configuration, or show it with all defaults
     Config(config::Arguments),
+    /// Look once at what systemd would run here, who could change it, and what is odd about it
+    Scan(scan::Arguments),
 }
 
 /// Parses the arguments, does what they ask for, and says how it went.
@@ -47,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::main(arguments),
         Command::Doctor(arguments) => doctor::main(&arguments),
         Command::Config(arguments) => config::main(&arguments),
+        Command::Scan(arguments) => scan::main(&arguments),
     };
     match result {
         Ok(code) => code,

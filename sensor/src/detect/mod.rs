@@ -5,6 +5,8 @@ mod changed_file;
 mod changed_unit_ran;
 mod exception;
 mod glob;
+pub mod mapping;
+pub mod posture;
 mod settle;
 mod tunables;
 

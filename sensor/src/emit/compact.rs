@@ -28,6 +28,7 @@ mod activation;
 mod chain;
 mod content;
 mod intent;
+mod posture;
 
 /// How lines look.
 #[derive(Clone, Debug)]
@@ -81,6 +82,8 @@ pub fn line(event: &Event, style: &Style) -> String {
         Body::TimerFired(fired) => line.fired(fired),
         Body::Change(change) => line.change(change),
         Body::Finding(finding) => line.finding(event, finding),
+        Body::Posture(posture) => line.posture(posture),
+        Body::Control(control) => line.control(control),
         Body::Health(health) => line.health(health),
     }
     line.out

@@ -5,6 +5,7 @@
 
 pub mod compact;
 pub mod ocsf;
+pub mod scan;
 pub mod sink;
 mod text;
 pub mod words;
@@ -15,6 +16,14 @@ pub use sink::{Label, Sink, SinkError, Target, Written};
 use crate::event::Event;
 use crate::host::Host;
 use ocsf::Ocsf;
+
+/// Text of strangers, safe for a terminal, and cut where it is very long.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    text::push(&mut out, text, 1000);
+    out
+}
 
 /// What events look like on their way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,6 +32,26 @@ impl Severity {
         }
     }
 
+    /// Every one, the mildest first.
+    pub const ALL: [Self; 5] = [
+        Self::Informational,
+        Self::Low,
+        Self::Medium,
+        Self::High,
+        Self::Critical,
+    ];
+
+    /// One step less.
+    #[must_use]
+    pub fn lowered(self) -> Self {
+        match self {
+            Self::Informational | Self::Low => Self::Informational,
+            Self::Medium => Self::Low,
+            Self::High => Self::Medium,
+            Self::Critical => Self::High,
+        }
+    }
+
     /// One step more; [`Self::High`] is the most that weighing comes to.
     #[must_use]
     pub fn up(self) -> Self {

@@ -10,6 +10,7 @@ mod finding;
 mod health;
 mod intent;
 mod package;
+mod posture;
 mod process;
 mod request;
 mod rule;
@@ -23,6 +24,7 @@ pub use finding::{Cause, CauseFile, Finding, LinkKind, Related, Severity, Trait}
 pub use health::{Health, LossCount};
 pub use intent::Intent;
 pub use package::{PackageFile, Packaging, Shipped, Transaction};
+pub use posture::{Control, ControlStatus, Posture};
 pub use process::{Actor, Exec, Executable, Exit, Origin, Process, ProcessKey};
 pub use request::{Protocol, Request, RequestClass, TransientCommand, TransientUnit};
 pub use rule::{Rule, Technique};
@@ -57,6 +59,10 @@ pub enum Body {
     Change(Change),
     /// A verdict worth a person's time.
     Finding(Box<Finding>),
+    /// A result of a scan.
+    Posture(Box<Posture>),
+    /// How a published control stands on the host, by a scan.
+    Control(Box<Control>),
     /// The agent speaks about itself: loss, gaps, start and end.
     Health(Health),
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::common::{Ancestry, CommandLine, File, Metadata, ProcessObject, command_line, millis};
 use super::unmapped::{Chain, ExecutableObject, Systemd, lineage, origin};
+use crate::detect::mapping::controls_of;
 use crate::event::{Cause, Event, Finding, Grade, LinkKind, Related, Rule, Severity, Technique};
 
 #[derive(Serialize)]
@@ -54,7 +55,7 @@ struct Analytic {
 }
 
 #[derive(Serialize)]
-struct Attack {
+pub(super) struct Attack {
     version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     tactic: Option<Named>,
@@ -111,10 +112,11 @@ struct Unmapped<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     systemd: Option<Systemd<'a>>,
     cause: Chain<'a>,
+    controls: Vec<&'static str>,
 }
 
 /// One `attack` object for each tactic: `tactics[]` is deprecated in OCSF.
-fn attacks(rule: &Rule) -> Vec<Attack> {
+pub(super) fn attacks(rule: &Rule) -> Vec<Attack> {
     let named = |(uid, name)| Named { uid, name };
     let of = |technique: &Technique, tactic| Attack {
         version: "19",
@@ -217,6 +219,7 @@ pub(super) fn finding<'a>(
             executable: finding.process.exe.as_ref().map(ExecutableObject::new),
             systemd: finding.systemd.as_ref().map(Systemd::new),
             cause: Chain(&finding.cause),
+            controls: controls_of(finding.rule.id),
         },
     }
 }
@@ -262,7 +265,7 @@ fn evidence<'a>(cause: &'a Cause, boot: &'a str) -> Evidence<'a> {
     }
 }
 
-fn caption(severity: Severity) -> &'static str {
+pub(super) fn caption(severity: Severity) -> &'static str {
     match severity {
         Severity::Informational => "Informational",
         Severity::Low => "Low",

@@ -5,6 +5,7 @@
 //! writes one for each exec on the host.
 
 mod common;
+mod compliance;
 mod content;
 mod file;
 mod finding;
@@ -61,6 +62,8 @@ impl Ocsf {
             Body::TimerFired(fired) => write(out, &job::fired(event, fired)),
             Body::Change(change) => write(out, &file::change(event, change, boot)),
             Body::Finding(finding) => write(out, &finding::finding(event, finding, boot)),
+            Body::Posture(posture) => write(out, &compliance::posture(event, posture)),
+            Body::Control(control) => write(out, &compliance::control(event, control)),
             Body::Health(health) => write(out, &health::health(event, health)),
         };
         if result.is_err() {

@@ -70,7 +70,7 @@ impl Label {
             Body::Verdict(_) => (Kind::Verdict, false),
             Body::TimerFired(_) => (Kind::Job, false),
             Body::Change(_) => (Kind::Change, false),
-            Body::Finding(_) => (Kind::Finding, false),
+            Body::Finding(_) | Body::Posture(_) | Body::Control(_) => (Kind::Finding, false),
             Body::Health(_) => (Kind::Health, false),
         };
         Self { kind, bulk }
