@@ -142,6 +142,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    a_scan_and_a_baseline: "00-scan",
     a_persistent_timer: "01-persistent-timer",
     a_transient_timer_of_a_user: "02-user-transient-timer",
     a_transient_timer_of_the_system: "03-system-transient-timer",

@@ -13,7 +13,7 @@ use whodunit_common::BULK_WAKE_INTERVAL;
 use super::{Agent, Totals, stream::Stream};
 use crate::{
     config::Config,
-    detect::Detector,
+    detect::{Detector, baseline::State},
     emit::{Encoder, Format, Sink, Style, Target},
     host::Host,
     kernel::{TierChoice, Wake},
@@ -47,6 +47,8 @@ pub struct Options {
     pub exits: bool,
     /// What findings are weighed by, and what is expected.
     pub config: Config,
+    /// The trusted state that findings are weighed by.
+    pub baseline: Option<State>,
 }
 
 /// Runs until a signal, the end of the time, or enough events.
@@ -60,11 +62,12 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
         tier,
         exits,
         config,
+        baseline,
     } = options;
     let host = Host::read();
     let encoder = Encoder::new(format, &host, style)?;
     let sink = Sink::spawn(target, QUEUE)?;
-    let stream = Stream::new(run_name()?, count, encoder, sink);
+    let stream = Stream::new(run_name()?, count, baseline, encoder, sink);
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    detect::baseline::State,
     emit::{Encoder, Label, Sink, SinkError},
     event::{Body, Event, LossCount, Severity, Timestamp},
 };
@@ -15,6 +16,7 @@ pub(crate) struct Stream {
     sent: u64,
     findings: u64,
     worst: Option<Severity>,
+    baseline: Option<State>,
     limit: Option<u64>,
     encoder: Encoder,
     sink: Sink,
@@ -36,14 +38,21 @@ pub struct Totals {
 
 impl Stream {
     /// A stream whose events are named after `run`, which no other run has. After `limit` events
-    /// nothing more is taken.
-    pub(crate) fn new(run: String, limit: Option<u64>, encoder: Encoder, sink: Sink) -> Self {
+    /// nothing more is taken. Findings are weighed by the trusted state.
+    pub(crate) fn new(
+        run: String,
+        limit: Option<u64>,
+        baseline: Option<State>,
+        encoder: Encoder,
+        sink: Sink,
+    ) -> Self {
         Self {
             run,
             sequence: 0,
             sent: 0,
             findings: 0,
             worst: None,
+            baseline,
             limit,
             encoder,
             sink,
@@ -52,7 +61,10 @@ impl Stream {
     }
 
     /// Gives an event its identity, without sending it.
-    pub(crate) fn stamp(&mut self, time: Timestamp, body: Body) -> Event {
+    pub(crate) fn stamp(&mut self, time: Timestamp, mut body: Body) -> Event {
+        if let (Body::Finding(finding), Some(baseline)) = (&mut body, &self.baseline) {
+            baseline.weigh(finding);
+        }
         self.sequence += 1;
         let uid = format!("{}-{}", self.run, self.sequence);
         Event {

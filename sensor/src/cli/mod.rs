@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand.
 
+mod baseline;
 mod config;
 mod doctor;
 mod exit;
@@ -35,6 +36,8 @@ enum Command {
     Config(config::Arguments),
     /// Look once at what systemd would run here, who could change it, and what is odd about it
     Scan(scan::Arguments),
+    /// Save the state of this host that is to be trusted, and compare with it
+    Baseline(baseline::Arguments),
 }
 
 /// Parses the arguments, does what they ask for, and says how it went.
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::main(&arguments),
         Command::Config(arguments) => config::main(&arguments),
         Command::Scan(arguments) => scan::main(&arguments),
+        Command::Baseline(arguments) => baseline::main(&arguments),
     };
     match result {
         Ok(code) => code,

@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode, time::Duration}
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use super::exit;
+use super::{baseline, exit};
 use crate::{
     agent,
     config::Config,
@@ -41,6 +41,15 @@ pub(crate) struct Arguments {
     /// Exit with 1 if there was a finding of this severity or above
     #[arg(long, value_name = "SEVERITY")]
     fail_on: Option<SeverityName>,
+    /// Weigh findings by this saved state: see `whodunit baseline`
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Take the saved state only if this public key's owner signed it
+    #[arg(long, value_name = "FILE", requires = "baseline")]
+    baseline_key: Option<PathBuf>,
+    /// Take a saved state without looking at its signature
+    #[arg(long, requires = "baseline", conflicts_with = "baseline_key")]
+    baseline_unsigned: bool,
     /// When compact output has colour
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
@@ -128,10 +137,21 @@ pub(crate) fn main(arguments: Arguments) -> anyhow::Result<ExitCode> {
         tier,
         config,
         fail_on,
+        baseline,
+        baseline_key,
+        baseline_unsigned,
         color,
         utc,
     } = arguments;
     let config = Config::read(config.as_deref())?;
+    let baseline = match baseline {
+        Some(file) => Some(baseline::load(
+            &file,
+            baseline_key.as_deref(),
+            baseline_unsigned,
+        )?),
+        None => None,
+    };
     let terminal = output.is_none() && std::io::stdout().is_terminal();
     let format = match format {
         Some(FormatName::Compact) => Format::Compact,
@@ -158,6 +178,7 @@ pub(crate) fn main(arguments: Arguments) -> anyhow::Result<ExitCode> {
         tier: tier.map_or(TierChoice::Best, |tier| TierChoice::Only(tier.tier())),
         exits,
         config,
+        baseline,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,5 +1,6 @@
 //! What a correlation means: findings, their words and their severity.
 
+pub mod baseline;
 pub mod catalogue;
 mod changed_file;
 mod changed_unit_ran;

@@ -1,6 +1,6 @@
 //! The agent on this host, with its real probes.
 //!
-//! As root on a kernel with BTF; elsewhere each test says that it was skipped.
+//! As root, for most on a kernel with BTF; elsewhere each test says that it was skipped.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,3 +14,4 @@ mod intents;
 mod lineage;
 mod output;
 mod processes;
+mod scan;
