@@ -52,7 +52,7 @@ truth .act-dot.service 'timer .act-dot.timer'
 
 service two
 timer two-a OnActiveSec=1 Unit=act-two.service
-timer two-b OnActiveSec=4 Unit=act-two.service
+timer two-b OnActiveSec=1 Unit=act-two.service
 truth act-two.service 'timer act-two-a.timer' 'timer act-two-b.timer'
 
 # A timer that starts a timer.
@@ -122,7 +122,7 @@ truth act-zone.service 'timer act-zone.timer'
 truth act-run.service 'timer act-run.timer'
 
 systemctl daemon-reload
-systemctl start act-{rep,simple,inact,cal,past,stale,unset,id,tpl,two-a,two-b,chain,tgt}.timer
+systemctl start act-{rep,simple,inact,cal,past,stale,unset,id,tpl,two-a,chain,tgt}.timer
 systemctl start act-{drop,again,busy,busy-b,cond,own,gone,clock,zone}.timer act-inst@x.timer .act-dot.timer
 systemctl start act-reqt.timer
 systemctl start act-forged.service
@@ -132,6 +132,8 @@ systemctl start --no-block act-slow.service
 systemctl start act-wait.timer
 systemd-run -q --unit act-run --on-active=1 --timer-property=AccuracySec=100ms /bin/touch /run/act/run
 await rep inact cal past stale unset id inst@ tpl@ dot two link tgt reqt dropped own gone forged run
+systemctl start act-two-b.timer
+await two
 # Forth and back.
 date -s "@$((EPOCHSECONDS + 40))"
 await clock

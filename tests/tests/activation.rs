@@ -165,6 +165,15 @@ fn percent(part: usize, whole: usize) -> f64 {
     f64::from(u32::try_from(part).unwrap()) * 100.0 / f64::from(whole)
 }
 
+/// How long `systemctl start` of a service that does nothing took in the machine, in milliseconds: the
+/// median of some. How slow a machine is, and how busy, goes into this as into the verdicts.
+fn round_trip(out: &Path) -> u64 {
+    let text = fs::read_to_string(out.join("round-trips")).unwrap_or_default();
+    let mut took: Vec<u64> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    took.sort_unstable();
+    took.get(took.len() / 2).copied().unwrap_or(0) / 1000
+}
+
 #[test]
 #[ignore = "boots a virtual machine; cargo xtask test runs it"]
 fn what_started_each_unit() {
@@ -206,7 +215,8 @@ fn what_started_each_unit() {
     };
     let measured = format!(
         "{table}\n{count} starts; timers' runs certain: {certain} of {} ({:.1} %); probable and wrong: {} of {} \
-         ({:.1} %); verdicts after p50 {} ms, p90 {} ms, p99 {} ms, at most {} ms\n",
+         ({:.1} %); verdicts after p50 {} ms, p90 {} ms, p99 {} ms, at most {} ms; \
+         a start by systemctl takes {} ms\n",
         timers.len(),
         percent(certain, timers.len()),
         wrong.len(),
@@ -216,6 +226,7 @@ fn what_started_each_unit() {
         wait(900),
         wait(990),
         wait(1000),
+        round_trip(&out),
     );
     println!("{measured}\nprobable and wrong:\n{}", wrong.join("\n"));
     fs::write(out.join("measured"), measured).unwrap();

@@ -210,12 +210,17 @@ impl World {
         if !untriggered && let Some(trigger) = self.by_firing(name, job, start) {
             return made(trigger);
         }
+        if let Some(socket) = self.accepting(name) {
+            return made(socket);
+        }
         let Some(links) = &unit.links else {
-            return if finally {
-                made(self.by_exclusion(job, &UnitLinks::default(), untriggered))
-            } else {
-                Decision::Open
-            };
+            if !finally {
+                return Decision::Open;
+            }
+            // What leads to it is not known: nothing is left out of account for sure.
+            let mut found = self.by_exclusion(job, &UnitLinks::default(), untriggered);
+            found.grade = found.grade.min(Grade::Hint);
+            return made(found);
         };
         // A timer or path would have left its name in the job.
         let stirring = links.triggered_by.iter().find(|by| {
@@ -226,9 +231,6 @@ impl World {
             let why = format!("{by} began to run right before the job");
             let kind = kind_of(by);
             return made(trigger(kind, Some(by), Grade::Probable, why));
-        }
-        if let Some(socket) = self.accepting(name) {
-            return made(socket);
         }
         if let Some(decision) = self.by_dependency(name, links, (id, job), finally, depth) {
             return decision;
@@ -407,16 +409,24 @@ impl World {
             let found = trigger(TriggerType::Dependency, Some(other), Grade::Probable, why);
             return Some(made(found));
         }
-        let restarts = |job: &Job| match &job.read {
-            JobRead::Found(found) => matches!(found.kind.as_str(), "restart" | "try-restart"),
-            JobRead::Waiting | JobRead::Gone => false,
+        // A restart is one only until the unit has stopped: then its job is a start.
+        let restarts = |by: &str, job: &Job| {
+            let ended = self.units.get(by).and_then(|unit| unit.ended);
+            let stopped = ended.is_some_and(|ended| ended.number > job.at.number);
+            stopped
+                || match &job.read {
+                    JobRead::Found(found) => {
+                        matches!(found.kind.as_str(), "restart" | "try-restart")
+                    }
+                    JobRead::Waiting | JobRead::Gone => false,
+                }
         };
         let pulling = links.pulled_by.iter().map(|by| (by, false));
         let restarted = links.restarted_with.iter().map(|by| (by, true));
         let puller = pulling.chain(restarted).find_map(|(by, restarted)| {
             let other = self.jobs.iter().find(|(other_id, other)| {
                 other.unit == *by
-                    && (!restarted || restarts(other))
+                    && (!restarted || restarts(by, other))
                     && **other_id < id
                     && id - **other_id <= TOGETHER_MAX
                     && job.at.seen.abs_diff(other.at.seen) <= TOGETHER

@@ -28,6 +28,8 @@ const JUDGED_MAX: usize = 8192;
 /// By how much an exec may be seen before the time at which the manager notes the start: before
 /// 255 the child runs on its own by then.
 const AHEAD: u64 = 100_000_000;
+/// How long another start may take to be told, when one is known that no exec has named.
+const GRACE: u64 = 200_000_000;
 /// How close an exec without an invocation id has to follow a start to be its own.
 const CLOSE: u64 = 1_000_000_000;
 
@@ -241,6 +243,8 @@ impl<H> Activations<H> {
             return;
         };
         let Some(judgement) = self.judge(key, (first.time, first.hint.as_ref()), finally) else {
+            let time = first.time;
+            self.hasten(key, time);
             return;
         };
         let Some(held) = self.held.remove(key) else {
@@ -268,6 +272,27 @@ impl<H> Activations<H> {
             );
         } else if key.2.is_some() {
             self.remember(key.clone(), judgement);
+        }
+    }
+
+    /// Does not let an exec wait long whose environment names a start that nobody told of, when one
+    /// was told that no exec named: it is of that one, by all that is known.
+    fn hasten(&mut self, (manager, unit, named): &Key, time: u64) {
+        let starts = self.world.units.get(unit).map(|unit| &unit.starts);
+        let mut starts = starts.into_iter().flatten().rev();
+        let near = starts.find(|start| start.left_inactive <= time.saturating_add(AHEAD));
+        let near = near.filter(|near| {
+            time.saturating_sub(near.left_inactive) <= CLOSE
+                && named.as_ref() != Some(&near.invocation)
+        });
+        let Some(near) = near else { return };
+        let own = (manager.clone(), unit.clone(), Some(near.invocation.clone()));
+        if self.judged.contains_key(&own) || self.held.contains_key(&own) {
+            return;
+        }
+        let key = (manager.clone(), unit.clone(), named.clone());
+        if let Some(held) = self.held.get_mut(&key) {
+            held.due = held.due.min(near.at.seen.saturating_add(GRACE));
         }
     }
 

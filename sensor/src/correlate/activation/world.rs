@@ -92,6 +92,8 @@ pub(super) struct World {
     /// Whether it is known if there is a bus.
     pub(super) heard: bool,
     pub(super) booting: bool,
+    /// Whether facts came before it was told that the bus can be read.
+    begun: bool,
     /// When the bus could first be read.
     pub(super) since: u64,
     /// When unit files were read again last.
@@ -154,21 +156,25 @@ impl World {
             self.whole_from = number.max(self.last + 1);
         }
         self.last = self.last.max(number);
+        // Signals may come before the first answer.
+        let about = matches!(fact, BusFact::Connected { .. } | BusFact::Disconnected(_));
+        if !self.connected && !self.begun && !about {
+            (self.begun, self.since, self.whole_from) = (true, seen, number);
+        }
         match fact {
             BusFact::Connected { booting, .. } => {
                 self.heard = true;
-                if !self.connected {
-                    self.since = seen;
-                    self.connected = true;
-                    self.whole_from = number;
-                    self.jobs.clear();
+                if !self.connected && !self.begun {
+                    (self.since, self.whole_from) = (seen, number);
                 }
+                self.connected = true;
                 self.booting = booting;
             }
             BusFact::Disconnected(_) => {
                 self.heard = true;
-                self.connected = false;
+                (self.connected, self.begun) = (false, false);
                 self.whole_from = number;
+                self.jobs.clear();
                 return News::Ended;
             }
             BusFact::Reloading(_) => {
