@@ -70,10 +70,12 @@ fn details(of: Option<(String, u64)>) -> Option<Details> {
 fn fact(what: What) -> Option<BusFact> {
     Some(match what {
         What::Connected(version) => BusFact::Connected {
+            way: Way::Bus,
             booting: version.ends_with("booting"),
             version,
         },
         What::Disconnected(why) => BusFact::Disconnected(why),
+        What::Gone => BusFact::Gone,
         What::Reloading(begins) => BusFact::Reloading(begins),
         What::Timer(timer, at) | What::TimerAsked(timer, at) if at == 0 => {
             BusFact::Timer(TimerFact {
@@ -144,7 +146,19 @@ type Told = BTreeMap<String, (Expected, Vec<String>)>;
 struct Run {
     machine: Activations<String>,
     told: Told,
-    number: u64,
+}
+
+/// How many facts each manager told so far.
+#[derive(Default)]
+struct Numbers(BTreeMap<Option<u32>, u64>);
+
+impl Numbers {
+    /// The number of an input, if it is a fact.
+    fn of(&mut self, input: &Input) -> u64 {
+        let number = self.0.entry(input.by).or_default();
+        *number += input.lost + u64::from(fact(input.what.clone()).is_some());
+        *number
+    }
 }
 
 impl Run {
@@ -152,7 +166,6 @@ impl Run {
         Self {
             machine: Activations::default(),
             told: Told::new(),
-            number: 0,
         }
     }
 
@@ -214,7 +227,7 @@ impl Run {
     }
 
     /// Takes an input in; `number` is that of its fact.
-    fn input(&mut self, Input { at, what, .. }: Input, number: u64) {
+    fn input(&mut self, Input { at, what, by, .. }: Input, number: u64) {
         let mut out = Vec::new();
         match what {
             What::Exec(exec) => return self.exec(at, exec),
@@ -222,6 +235,7 @@ impl Run {
             what => {
                 let fact = fact(what).expect("is a fact");
                 let told = whodunit::systemd::bus::Told {
+                    manager: by.map_or(Manager::System, Manager::User),
                     number,
                     seen: at * MS,
                     fact,
@@ -266,12 +280,9 @@ fn cases() -> Vec<(String, Case)> {
 
 fn run(inputs: &[Input]) -> Told {
     let mut run = Run::new();
+    let mut numbers = Numbers::default();
     for input in inputs {
-        run.number += input.lost;
-        if fact(input.what.clone()).is_some() {
-            run.number += 1;
-        }
-        run.input(input.clone(), run.number);
+        run.input(input.clone(), numbers.of(input));
     }
     run.told
 }
@@ -331,14 +342,11 @@ proptest! {
         let (name, case) = &cases[case.index(cases.len())];
         let whole = run(&case.inputs);
         // Numbers are given where facts are told, before any is lost or late.
-        let mut number = 0;
+        let mut numbers = Numbers::default();
         let mut inputs: Vec<(Input, u64)> = case
             .inputs
             .iter()
-            .map(|input| {
-                number += input.lost + u64::from(fact(input.what.clone()).is_some());
-                (input.clone(), number)
-            })
+            .map(|input| (input.clone(), numbers.of(input)))
             .collect();
         // A fact may be late, but not for ever: see DELAY.
         for (at, by) in swaps {
@@ -354,7 +362,7 @@ proptest! {
             let kept = matches!(input.what, What::Exec(_) | What::Tick | What::Connected(_));
             if lost.next().unwrap_or(false) && !kept {
                 // The tracker counts what there is no room for, and the agent looks at that.
-                run.machine.lost();
+                run.machine.lost(true);
             } else {
                 run.input(input, number);
             }

@@ -13,7 +13,7 @@ use crate::{
         Verdict,
     },
     systemd::{
-        bus::{BusFact, Told},
+        bus::{BusFact, Dropped, Told},
         service::Service,
         unit_name::UnitName,
     },
@@ -32,19 +32,20 @@ pub(crate) struct HeldExec {
 
 /// The event of each timer's last firing, with its time since boot.
 #[derive(Debug, Default)]
-pub(crate) struct Firings(HashMap<String, (u64, String)>);
+pub(crate) struct Firings(HashMap<(Manager, String), (u64, String)>);
 
 impl Firings {
-    fn note(&mut self, timer: &str, time: u64, uid: &str) {
+    fn note(&mut self, timer: (Manager, String), time: u64, uid: &str) {
         if self.0.len() >= FIRINGS_MAX {
             self.0.clear(); // a link without its event at worst
         }
-        self.0.insert(timer.to_owned(), (time, uid.to_owned()));
+        self.0.insert(timer, (time, uid.to_owned()));
     }
 
-    fn of(&self, trigger: Option<&Trigger>) -> Option<&str> {
+    fn of(&self, manager: &Manager, trigger: Option<&Trigger>) -> Option<&str> {
         let trigger = trigger?;
-        let (time, uid) = self.0.get(trigger.unit.as_ref()?)?;
+        let timer = (manager.clone(), trigger.unit.clone()?);
+        let (time, uid) = self.0.get(&timer)?;
         (trigger.fired_at?.boot == *time).then_some(uid.as_str())
     }
 }
@@ -115,18 +116,26 @@ impl Agent {
         self.judged(out);
     }
 
-    /// Takes in what the bus told.
+    /// Takes in what a manager told.
     pub(crate) fn told(&mut self, told: Told) {
+        let manager = &told.manager;
         match &told.fact {
-            BusFact::Connected { version, .. } => {
-                log::info!("the system bus is read, systemd {version}");
-                self.bus_gap = false;
+            BusFact::Connected { way, version, .. } => {
+                let way = way.as_str();
+                log::info!("manager {manager}, systemd {version}, is read by {way}");
+                self.unheard.remove(manager);
             }
-            BusFact::Disconnected(reason) if !self.bus_gap => {
-                self.bus_gap = true;
-                let gap = format!("triggers are hints, the system bus cannot be read: {reason}");
+            BusFact::Disconnected(reason) if !self.unheard.contains(manager) => {
+                self.unheard.insert(manager.clone());
+                let gap = format!(
+                    "triggers of manager {manager} are hints, it cannot be listened to: {reason}"
+                );
                 self.stream
                     .tell(self.facts.now(), Body::Health(Health::Gap(gap)));
+            }
+            BusFact::Gone => drop(self.unheard.remove(manager)),
+            BusFact::UnitPath(paths) if self.watching.set_unit_path(manager, paths) => {
+                self.survey();
             }
             _ => {}
         }
@@ -150,9 +159,13 @@ impl Agent {
     }
 
     /// Says that facts from the bus were lost.
-    pub(crate) fn facts_lost(&mut self, count: u64) {
-        if count > 0 {
-            self.activations.lost();
+    pub(crate) fn facts_lost(&mut self, dropped: Dropped) {
+        let Dropped { system, others } = dropped;
+        for (count, of_system) in [(system, true), (others, false)] {
+            if count == 0 {
+                continue;
+            }
+            self.activations.lost(of_system);
             let loss = LossCount {
                 stage: "bus",
                 kind: "fact",
@@ -230,9 +243,9 @@ impl Agent {
     }
 
     fn firing(&self, exec: &Exec, behind: Option<&Trigger>) -> Option<&str> {
-        let context = exec.systemd.as_ref();
-        let own = context.and_then(|context| context.trigger.as_ref());
-        self.firings.of(own).or_else(|| self.firings.of(behind))
+        let context = exec.systemd.as_ref()?;
+        let of = |trigger| self.firings.of(&context.manager, trigger);
+        of(context.trigger.as_ref()).or_else(|| of(behind))
     }
 
     /// The timers on disk that lead to the unit of an exec; none are looked for when nothing was
@@ -249,7 +262,7 @@ impl Agent {
     }
 
     fn fired(&mut self, firing: Firing) {
-        let manager = Manager::System;
+        let manager = firing.manager;
         let clock = &self.facts.clock;
         let next = [
             firing.next.wall.map(|wall| clock.from_wall(wall)),
@@ -265,9 +278,10 @@ impl Agent {
             triggers: firing.triggers,
             active: firing.active,
         };
-        let (timer, time) = (fired.timer.clone(), firing.time);
+        let timer = (fired.manager.clone(), fired.timer.clone());
+        let time = firing.time;
         let event = self.stream.tell(time, Body::TimerFired(Box::new(fired)));
-        self.firings.note(&timer, time.boot, &event.uid);
+        self.firings.note(timer, time.boot, &event.uid);
     }
 
     fn unit_file(&mut self, manager: &Manager, unit: &str) -> Option<String> {

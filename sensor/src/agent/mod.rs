@@ -12,7 +12,7 @@ mod stream;
 mod targets;
 mod watching;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 
@@ -24,14 +24,14 @@ use crate::{
     correlate::{Correlator, activation::Activations},
     detect::Detector,
     emit::SinkError,
-    event::{Body, Health, Tier},
+    event::{Body, Health, Manager, SystemdContext, Tier},
     host::procs,
     kernel::{
         KernelProcesses, Losses, Probes, Record, Rings, TierChoice, Watches,
         fanotify::{Drained, Fanotify, FileEvent},
     },
     lineage::{Known, Limits, Table},
-    systemd::presence,
+    systemd::{bus::ManagerSocket, presence},
 };
 use activations::{Firings, HeldExec};
 use facts::Facts;
@@ -55,8 +55,10 @@ pub(crate) struct Agent {
     detector: Detector,
     activations: Activations<Box<HeldExec>>,
     firings: Firings,
-    /// Whether it was told that the bus cannot be read.
-    bus_gap: bool,
+    /// Managers of which it was told that they cannot be listened to.
+    unheard: HashSet<Manager>,
+    /// Managers that were found and are not listened to yet.
+    found: Vec<ManagerSocket>,
     installed: crate::systemd::installed::Installed,
     recent: Recent,
     /// Whether units changed since it was last found out what timed ones rest on.
@@ -95,7 +97,7 @@ impl Agent {
             tick: procs::tick_nanoseconds(),
             ..Limits::default()
         });
-        let running = seed(&facts, &mut kernel, &mut table)?;
+        let (running, found) = seed(&facts, &mut kernel, &mut table)?;
         let watches = match (probes.file_tier, choice) {
             (Some(_), _) => Watches::by_programs(probes.watches()?),
             (None, TierChoice::Only(tier)) if tier != Tier::Tracepoint => {
@@ -119,7 +121,8 @@ impl Agent {
             detector,
             activations: Activations::default(),
             firings: Firings::default(),
-            bus_gap: false,
+            unheard: HashSet::new(),
+            found,
             installed: crate::systemd::installed::Installed::default(),
             recent: Recent::default(),
             targets_due: false,
@@ -245,13 +248,25 @@ impl Agent {
         }
     }
 
-    /// A user manager started: its load paths are watched from now on.
+    /// Managers that were found since this was last asked.
+    pub(crate) fn take_found(&mut self) -> Vec<ManagerSocket> {
+        std::mem::take(&mut self.found)
+    }
+
+    /// A user manager started: its load paths are watched from now on, and it is listened to.
     fn new_manager(&mut self, exec: &crate::event::Exec) {
         let user = exec
             .process
             .argv
             .iter()
             .any(|argument| argument == "--user");
+        let context = exec.systemd.as_ref();
+        let by_pid1 = |context: &&SystemdContext| context.manager == Manager::System;
+        let cgroup = context.filter(by_pid1).and_then(|it| it.cgroup.as_deref());
+        if user && let Some(cgroup) = cgroup {
+            let socket = ManagerSocket::of_cgroup(cgroup, exec.process.key.tgid);
+            self.found.extend(socket);
+        }
         if user && self.watching.add_user(exec.process.uid, &self.facts) {
             self.survey();
         }
@@ -333,9 +348,10 @@ fn seed(
     facts: &Facts,
     kernel: &mut KernelProcesses,
     table: &mut Table,
-) -> anyhow::Result<Vec<presence::RunningManager>> {
+) -> anyhow::Result<(Vec<presence::RunningManager>, Vec<ManagerSocket>)> {
     let seed = procs::seed(&facts.clock, &facts.users, &facts.mounts)?;
     let running = presence::running_managers(&seed.processes);
+    let sockets = ManagerSocket::among(&seed);
     let now = facts.now().boot;
     for mut process in seed.processes {
         // A process whose parent is PID 1 may as well be an orphan.
@@ -360,5 +376,5 @@ fn seed(
             now,
         );
     }
-    Ok(running)
+    Ok((running, sockets))
 }

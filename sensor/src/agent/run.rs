@@ -81,6 +81,9 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
     let marks = agent.watching.watches.wake()?;
     let mounts = Wake::on_mounts().context("cannot watch /proc/self/mountinfo")?;
     let mut bus = crate::systemd::bus::track().context("cannot start to read the bus")?;
+    for manager in agent.take_found() {
+        bus.follow(manager);
+    }
 
     eprintln!(
         "ready: processes by tracepoint, file changes by {}, {} places watched",
@@ -113,15 +116,15 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
                 woken?;
                 agent.mounts_changed();
             }
-            Some(told) = bus.next() => {
-                agent.facts_lost(bus.take_dropped());
+            Some(told) = bus.facts.next() => {
+                agent.facts_lost(bus.facts.take_dropped());
                 agent.told(told);
-                while let Some(told) = bus.waiting() {
+                while let Some(told) = bus.facts.waiting() {
                     agent.told(told);
                 }
             }
             _ = ticks.tick() => {
-                agent.facts_lost(bus.take_dropped());
+                agent.facts_lost(bus.facts.take_dropped());
                 agent.tick();
                 if let Some(logger) = &mut logger {
                     logger.flush();
@@ -134,6 +137,9 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
         }
         // More may come without a wakeup: see BULK_WAKE_INTERVAL.
         look_again |= agent.drain_all() > 0;
+        for manager in agent.take_found() {
+            bus.follow(manager);
+        }
         if agent.is_done() {
             break;
         }

@@ -54,6 +54,17 @@ impl Watching {
         true
     }
 
+    /// Takes in where a manager says it looks for units. Says whether a place is new.
+    pub(crate) fn set_unit_path(&mut self, manager: &Manager, paths: &[String]) -> bool {
+        let known = self.paths.dirs().len();
+        for refused in self.paths.set_unit_path(manager, paths) {
+            self.gap(format!(
+                "manager {manager} looks for units in {refused}, which is not watched for it"
+            ));
+        }
+        self.paths.dirs().len() > known
+    }
+
     /// Adds the load paths of users that passwd has now. Says whether there are any.
     pub(crate) fn add_users(&mut self, facts: &Facts) -> bool {
         let homes: Vec<u32> = facts.users.homes().map(|user| user.uid).collect();

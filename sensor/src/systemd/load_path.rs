@@ -103,6 +103,16 @@ pub fn capsule_manager(name: &str) -> Manager {
     Manager::Container(format!("/capsule.slice/capsule@{name}.service"))
 }
 
+/// The name of the capsule whose manager this is.
+#[must_use]
+pub fn capsule_name(manager: &Manager) -> Option<&str> {
+    let Manager::Container(cgroup) = manager else {
+        return None;
+    };
+    let unit = cgroup.strip_prefix("/capsule.slice/capsule@")?;
+    unit.strip_suffix(".service")
+}
+
 /// One place that systemd reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LoadDir {

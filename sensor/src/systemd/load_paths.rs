@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::entry::{Entry, classify_entry};
-use super::load_path::{Area, LoadDir, Serves, UserDirs, common_dirs, system_units};
+use super::load_path::{Area, LoadDir, Serves, UserDirs, capsule_name, common_dirs, system_units};
 use super::unit_name::UnitName;
 use crate::event::{FileClass, Manager};
 
@@ -46,6 +46,9 @@ pub struct LoadPaths {
     orders: HashMap<Manager, Vec<String>>,
     users: Vec<UserDirs>,
 }
+
+/// Most places that are only one user's and are taken from what his manager says.
+const MAX_OWN_DIRS: usize = 128;
 
 /// Bound on the places kept: 22 for each of some thousand users.
 const MAX_DIRS: usize = 100_000;
@@ -108,16 +111,39 @@ impl LoadPaths {
     }
 
     /// Takes the load path that a manager itself states (`Manager.UnitPath`), highest first.
-    pub fn set_unit_path(&mut self, manager: &Manager, paths: &[String]) {
+    /// Managers leave out what does not exist: a part of the known list, in its order, changes
+    /// nothing. Returns what is not taken of a user's manager, which may name what it likes.
+    pub fn set_unit_path(&mut self, manager: &Manager, paths: &[String]) -> Vec<String> {
         let (area, serves) = match manager {
             Manager::System => (Area::SystemUnits, Serves::System),
             Manager::User(uid) => (Area::UserUnits, Serves::User(*uid)),
-            Manager::Container(_) => return,
+            Manager::Container(_) => match capsule_name(manager) {
+                Some(name) => (Area::UserUnits, Serves::Capsule(name.to_owned())),
+                None => return Vec::new(),
+            },
         };
-        for path in paths.iter().filter(|path| path.starts_with('/')) {
-            self.add(LoadDir::new(path, area, serves.clone()));
+        let mut known = self.unit_dirs(manager).iter();
+        if !paths.is_empty() && paths.iter().all(|path| known.any(|known| known == path)) {
+            return Vec::new();
         }
-        self.orders.insert(manager.clone(), paths.to_vec());
+        let trusted = *manager == Manager::System;
+        let room = if trusted { usize::MAX } else { MAX_OWN_DIRS };
+        let own = self.dirs.iter().filter(|dir| dir.serves == serves).count();
+        let mut left = room.saturating_sub(own);
+        let (mut order, mut refused) = (Vec::new(), Vec::new());
+        for path in paths.iter().filter_map(|path| normalize(path)) {
+            if self.by_path.contains_key(&path) {
+                order.push(path);
+            } else if trusted || left > 0 && !self.ways.contains_key(&path) && path != "/" {
+                self.add(LoadDir::new(&path, area, serves.clone()));
+                left = left.saturating_sub(1);
+                order.push(path);
+            } else if refused.len() < MAX_OWN_DIRS {
+                refused.push(path);
+            }
+        }
+        self.orders.insert(manager.clone(), order);
+        refused
     }
 
     /// Every place, in the order in which they were added.

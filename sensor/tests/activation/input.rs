@@ -8,6 +8,9 @@ pub(crate) struct Input {
     /// Facts that were lost before this one.
     #[serde(default)]
     pub(crate) lost: u64,
+    /// The user whose manager told it; none for PID 1.
+    #[serde(default)]
+    pub(crate) by: Option<u32>,
     #[serde(flatten)]
     pub(crate) what: What,
 }
@@ -17,6 +20,7 @@ pub(crate) struct Input {
 pub(crate) enum What {
     Connected(String),
     Disconnected(String),
+    Gone,
     Reloading(bool),
     /// Timer, time of its last firing.
     Timer(String, u64),

@@ -1,5 +1,5 @@
-//! Why a manager started what it started: the exec of a unit's process, joined with what the bus
-//! tells of jobs, timers and units.
+//! Why a manager started what it started: the exec of a unit's process, joined with what the
+//! manager tells of jobs, timers and units.
 //!
 //! The kernel tells an exec before the bus tells its reason, so a manager's child is held for a
 //! while. The first exec of an invocation decides; later ones, and all that descends from them,
@@ -11,7 +11,7 @@ mod world;
 use std::collections::{HashMap, VecDeque};
 
 use crate::event::{Grade, Manager, Timestamp, Trigger, TriggerType};
-use crate::systemd::bus::Told;
+use crate::systemd::bus::{BusFact, Told};
 use decide::{Decision, trigger};
 use world::{News, Start, World};
 
@@ -23,6 +23,8 @@ pub const HOLD: u64 = 1_500_000_000;
 const HELD_MAX: usize = 2048;
 /// Most processes of one activation that wait.
 const MEMBERS_MAX: usize = 256;
+/// Most managers that are listened to at a time.
+const MANAGERS_MAX: usize = 1024;
 /// Most activations whose verdict is remembered.
 const JUDGED_MAX: usize = 8192;
 /// By how much an exec may be seen before the time at which the manager notes the start: before
@@ -53,6 +55,8 @@ pub struct Seen<'a> {
 /// A timer elapsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Firing {
+    /// Whose timer.
+    pub manager: Manager,
     /// The timer.
     pub timer: String,
     /// When.
@@ -99,10 +103,10 @@ struct Member<H> {
     held: H,
 }
 
-/// Activations that wait for their verdict, those that have one, and what the bus told so far.
+/// Activations that wait for their verdict, those that have one, and what managers told so far.
 #[derive(Debug)]
 pub struct Activations<H> {
-    world: World,
+    worlds: HashMap<Manager, World>,
     held: HashMap<Key, Held<H>>,
     judged: HashMap<Key, Judgement>,
     order: VecDeque<Key>,
@@ -111,7 +115,7 @@ pub struct Activations<H> {
 impl<H> Default for Activations<H> {
     fn default() -> Self {
         Self {
-            world: World::default(),
+            worlds: HashMap::from([(Manager::System, World::of_manager(&Manager::System))]),
             held: HashMap::new(),
             judged: HashMap::new(),
             order: VecDeque::new(),
@@ -128,12 +132,16 @@ impl<H> Activations<H> {
         if self.held.contains_key(&key) {
             return None;
         }
+        let world = self.worlds.get(seen.manager);
         if let Some(judgement) = self.judged.get(&key) {
             // An id can be forged, of an earlier start too.
-            let over = self.world.is_over(seen.unit);
-            let stale = seen.spawned && (over || self.is_of_later_start(seen));
+            let stale = seen.spawned
+                && world.is_some_and(|world| {
+                    world.is_over(seen.unit) || is_of_later_start(world, seen)
+                });
             let mut judgement = judgement.clone();
-            if seen.spawned && !self.is_latest(seen.unit, seen.invocation) {
+            let latest = |world: &World| is_latest(world, seen.unit, seen.invocation);
+            if seen.spawned && !world.is_some_and(latest) {
                 cap(&mut judgement.trigger);
             }
             return (!stale).then_some(judgement);
@@ -142,7 +150,7 @@ impl<H> Activations<H> {
             return None;
         }
         let member = (seen.time, seen.hint);
-        self.judge(&key, member, false)
+        judge(world?, &key, member, false)
     }
 
     /// Whether the verdict on an exec can still come: [`Self::hold`] it then.
@@ -152,8 +160,11 @@ impl<H> Activations<H> {
     }
 
     fn waits_for(&self, seen: &Seen<'_>) -> bool {
-        let may = self.world.connected || !self.world.heard;
-        may && seen.spawned && *seen.manager == Manager::System
+        let waits = |world: &World| {
+            // Of PID 1 it is not known yet, at the start, whether it will tell.
+            world.connected || *seen.manager == Manager::System && !world.heard
+        };
+        seen.spawned && self.worlds.get(seen.manager).is_some_and(waits)
     }
 
     /// Holds an exec until its verdict. Gives back what there is no room for.
@@ -187,22 +198,31 @@ impl<H> Activations<H> {
         None
     }
 
-    /// Takes in what the bus told.
+    /// Takes in what a manager told.
     pub fn told(&mut self, told: Told, out: &mut Vec<Output<H>>) {
-        let news = self.world.take(told);
+        let manager = told.manager.clone();
+        let gone = told.fact == BusFact::Gone;
+        if !self.worlds.contains_key(&manager) && (gone || self.worlds.len() >= MANAGERS_MAX) {
+            return;
+        }
+        let world = self
+            .worlds
+            .entry(manager.clone())
+            .or_insert_with(|| World::of_manager(&manager));
+        let news = world.take(told);
         let finally = news == News::Ended;
         if let News::Fired(timer, time) = news {
-            let links = self
-                .world
+            let links = world
                 .units
                 .get(&timer.timer)
                 .and_then(|unit| unit.links.as_ref());
             let triggers = links.map_or_else(Vec::new, |links| links.triggers.clone());
             let runs = |unit: &String| {
-                let state = self.world.units.get(unit).map(|unit| unit.active.as_str());
+                let state = world.units.get(unit).map(|unit| unit.active.as_str());
                 matches!(state, Some("active" | "activating" | "reloading"))
             };
             out.push(Output::Fired(Firing {
+                manager: manager.clone(),
                 active: triggers.iter().any(runs),
                 timer: timer.timer,
                 time,
@@ -213,14 +233,22 @@ impl<H> Activations<H> {
                 triggers,
             }));
         }
-        for key in self.held.keys().cloned().collect::<Vec<_>>() {
+        let concerned = self.held.keys().filter(|(of, ..)| *of == manager);
+        for key in concerned.cloned().collect::<Vec<_>>() {
             self.settle(&key, finally, out);
+        }
+        if gone {
+            self.worlds.remove(&manager);
         }
     }
 
-    /// Facts that came after all that were [`Self::told`] were lost.
-    pub fn lost(&mut self) {
-        self.world.lost();
+    /// Facts that came after all that were [`Self::told`] were lost: of PID 1, or of others.
+    pub fn lost(&mut self, of_system: bool) {
+        for (manager, world) in &mut self.worlds {
+            if (*manager == Manager::System) == of_system {
+                world.lost();
+            }
+        }
     }
 
     /// Judges what has waited long enough by `now`.
@@ -242,7 +270,11 @@ impl<H> Activations<H> {
         let Some(first) = self.held.get(key).and_then(|held| held.members.first()) else {
             return;
         };
-        let Some(judgement) = self.judge(key, (first.time, first.hint.as_ref()), finally) else {
+        let Some(world) = self.worlds.get(&key.0) else {
+            return;
+        };
+        let member = (first.time, first.hint.as_ref());
+        let Some(judgement) = judge(world, key, member, finally) else {
             let time = first.time;
             self.hasten(key, time);
             return;
@@ -278,8 +310,9 @@ impl<H> Activations<H> {
     /// Does not let an exec wait long whose environment names a start that nobody told of, when one
     /// was told that no exec named: it is of that one, by all that is known.
     fn hasten(&mut self, (manager, unit, named): &Key, time: u64) {
-        let starts = self.world.units.get(unit).map(|unit| &unit.starts);
-        let mut starts = starts.into_iter().flatten().rev();
+        let world = self.worlds.get(manager);
+        let known = world.and_then(|world| world.units.get(unit));
+        let mut starts = known.into_iter().flat_map(|unit| &unit.starts).rev();
         let near = starts.find(|start| start.left_inactive <= time.saturating_add(AHEAD));
         let near = near.filter(|near| {
             time.saturating_sub(near.left_inactive) <= CLOSE
@@ -306,93 +339,90 @@ impl<H> Activations<H> {
             self.order.push_back(key);
         }
     }
+}
 
-    /// Whether the unit was started again between the start that an exec names and the exec.
-    fn is_of_later_start(&self, seen: &Seen<'_>) -> bool {
-        let starts = self.world.units.get(seen.unit).map(|unit| &unit.starts);
-        let own = starts.and_then(|starts| {
-            starts
-                .iter()
-                .find(|start| Some(start.invocation.as_str()) == seen.invocation)
-        });
-        let later = |start: &&Start| start.left_inactive <= seen.time;
-        match (
-            starts.and_then(|starts| starts.iter().rev().find(later)),
-            own,
-        ) {
-            (Some(last), Some(own)) => last.left_inactive > own.left_inactive,
-            (Some(last), None) => seen.time - last.left_inactive <= CLOSE,
-            (None, _) => false,
-        }
+/// Whether the unit was started again between the start that an exec names and the exec.
+fn is_of_later_start(world: &World, seen: &Seen<'_>) -> bool {
+    let starts = world.units.get(seen.unit).map(|unit| &unit.starts);
+    let own = starts.and_then(|starts| {
+        starts
+            .iter()
+            .find(|start| Some(start.invocation.as_str()) == seen.invocation)
+    });
+    let later = |start: &&Start| start.left_inactive <= seen.time;
+    match (
+        starts.and_then(|starts| starts.iter().rev().find(later)),
+        own,
+    ) {
+        (Some(last), Some(own)) => last.left_inactive > own.left_inactive,
+        (Some(last), None) => seen.time - last.left_inactive <= CLOSE,
+        (None, _) => false,
     }
+}
 
-    /// Whether no start can have been lost since the one with this id.
-    fn is_latest(&self, unit: &str, invocation: Option<&str>) -> bool {
-        let starts = self.world.units.get(unit).map(|unit| &unit.starts);
-        let mut starts = starts.into_iter().flatten();
-        starts.any(|start| {
-            Some(start.invocation.as_str()) == invocation && self.world.whole(start.at)
-        })
-    }
+/// Whether no start can have been lost since the one with this id.
+fn is_latest(world: &World, unit: &str, invocation: Option<&str>) -> bool {
+    let starts = world.units.get(unit).map(|unit| &unit.starts);
+    let mut starts = starts.into_iter().flatten();
+    starts.any(|start| Some(start.invocation.as_str()) == invocation && world.whole(start.at))
+}
 
-    /// The verdict, by the start of the unit that an exec belongs to.
-    fn judge(
-        &self,
-        key: &Key,
-        (time, hint): (u64, Option<&Trigger>),
-        finally: bool,
-    ) -> Option<Judgement> {
-        let (_, unit, invocation) = key;
-        let known = self.world.units.get(unit);
-        let mut starts = known.into_iter().flat_map(|unit| &unit.starts).rev();
-        let before = |start: &&Start| start.left_inactive <= time.saturating_add(AHEAD);
-        let last = starts.clone().find(before);
-        let named = starts.find(|start| Some(&start.invocation) == invocation.as_ref());
-        let named = named.filter(|named| {
-            // Else the id is that of an earlier start, kept by somebody.
-            let ended = known.map_or(0, |unit| unit.became_inactive);
-            let over = named.left_inactive < ended && ended < time;
-            let latest = |last: &Start| {
-                last.left_inactive <= named.left_inactive || last.left_inactive > time
-            };
-            !over && last.is_none_or(latest)
-        });
-        let near = last.filter(|last| time.saturating_sub(last.left_inactive) <= CLOSE);
-        let start = match (named, near) {
-            (Some(named), _) => Some((named, true)),
-            // The environment names none, or the wrong one: known only once nothing else comes.
-            (None, Some(near)) if finally => Some((near, false)),
-            (None, _) => None,
-        };
-        let mut judgement = match start {
-            Some((start, sure)) => match self.world.decide(unit, start, finally) {
-                Decision::Made(mut judgement) => {
-                    if !self.is_latest(unit, invocation.as_deref()) {
-                        cap(&mut judgement.trigger);
-                    }
-                    if !sure {
-                        cap(&mut judgement.trigger);
-                        let why = "the start is known by its time alone, not by its invocation id";
-                        judgement.trigger.evidence.push(why.to_owned());
-                    }
-                    judgement
+/// The verdict, by the start of the unit that an exec belongs to.
+fn judge(
+    world: &World,
+    key: &Key,
+    (time, hint): (u64, Option<&Trigger>),
+    finally: bool,
+) -> Option<Judgement> {
+    let (_, unit, invocation) = key;
+    let known = world.units.get(unit);
+    let mut starts = known.into_iter().flat_map(|unit| &unit.starts).rev();
+    let before = |start: &&Start| start.left_inactive <= time.saturating_add(AHEAD);
+    let last = starts.clone().find(before);
+    let named = starts.find(|start| Some(&start.invocation) == invocation.as_ref());
+    let named = named.filter(|named| {
+        // Else the id is that of an earlier start, kept by somebody.
+        let ended = known.map_or(0, |unit| unit.became_inactive);
+        let over = named.left_inactive < ended && ended < time;
+        let latest =
+            |last: &Start| last.left_inactive <= named.left_inactive || last.left_inactive > time;
+        !over && last.is_none_or(latest)
+    });
+    let near = last.filter(|last| time.saturating_sub(last.left_inactive) <= CLOSE);
+    let start = match (named, near) {
+        (Some(named), _) => Some((named, true)),
+        // The environment names none, or the wrong one: known only once nothing else comes.
+        (None, Some(near)) if finally => Some((near, false)),
+        (None, _) => None,
+    };
+    let mut judgement = match start {
+        Some((start, sure)) => match world.decide(unit, start, finally) {
+            Decision::Made(mut judgement) => {
+                if !is_latest(world, unit, invocation.as_deref()) {
+                    cap(&mut judgement.trigger);
                 }
-                Decision::Open => return None,
-            },
-            None if finally => Judgement {
-                trigger: trigger(
-                    TriggerType::Unknown,
-                    None,
-                    Grade::None,
-                    "the manager did not tell of this start in time".to_owned(),
-                ),
-                behind: None,
-            },
-            None => return None,
-        };
-        with_hint(&mut judgement.trigger, hint);
-        Some(judgement)
-    }
+                if !sure {
+                    cap(&mut judgement.trigger);
+                    let why = "the start is known by its time alone, not by its invocation id";
+                    judgement.trigger.evidence.push(why.to_owned());
+                }
+                judgement
+            }
+            Decision::Open => return None,
+        },
+        None if finally => Judgement {
+            trigger: trigger(
+                TriggerType::Unknown,
+                None,
+                Grade::None,
+                "the manager did not tell of this start in time".to_owned(),
+            ),
+            behind: None,
+        },
+        None => return None,
+    };
+    with_hint(&mut judgement.trigger, hint);
+    Some(judgement)
 }
 
 fn cap(trigger: &mut Trigger) {

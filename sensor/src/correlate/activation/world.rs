@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::event::Timestamp;
+use crate::event::{Manager, Timestamp};
 use crate::systemd::bus::{BusFact, Details, JobFound, TimerFact, Told, UnitFact, UnitLinks};
 
-/// Most units, and most timers, that are known at a time.
+/// Most units, and most timers, of PID 1 that are known at a time.
 const UNITS_MAX: usize = 16_384;
+/// The same of each other manager: it belongs to somebody who may wish the agent ill.
+const UNITS_MAX_OF_OTHERS: usize = 1024;
 /// Most jobs that are known at a time; those that ended go first.
 const JOBS_MAX: usize = 4096;
 /// How long after a reload units are told as new that are not, in nanoseconds.
@@ -88,6 +90,8 @@ pub(super) enum JobRead {
 
 #[derive(Debug, Default)]
 pub(super) struct World {
+    /// Most units, and most timers.
+    room: usize,
     pub(super) connected: bool,
     /// Whether it is known if there is a bus.
     pub(super) heard: bool,
@@ -144,20 +148,36 @@ impl Unit {
 }
 
 impl World {
+    pub(super) fn of_manager(manager: &Manager) -> Self {
+        let room = match manager {
+            Manager::System => UNITS_MAX,
+            _ => UNITS_MAX_OF_OTHERS,
+        };
+        Self {
+            room,
+            ..Self::default()
+        }
+    }
+
     /// Facts after all that were taken so far were lost.
     pub(super) fn lost(&mut self) {
         self.whole_from = self.last + 1;
     }
 
     pub(super) fn take(&mut self, told: Told) -> News {
-        let Told { number, seen, fact } = told;
+        let Told {
+            number, seen, fact, ..
+        } = told;
         let at = At { number, seen };
         if number != self.last + 1 {
             self.whole_from = number.max(self.last + 1);
         }
         self.last = self.last.max(number);
         // Signals may come before the first answer.
-        let about = matches!(fact, BusFact::Connected { .. } | BusFact::Disconnected(_));
+        let about = matches!(
+            fact,
+            BusFact::Connected { .. } | BusFact::Disconnected(_) | BusFact::Gone
+        );
         if !self.connected && !self.begun && !about {
             (self.begun, self.since, self.whole_from) = (true, seen, number);
         }
@@ -170,7 +190,7 @@ impl World {
                 self.connected = true;
                 self.booting = booting;
             }
-            BusFact::Disconnected(_) => {
+            BusFact::Disconnected(_) | BusFact::Gone => {
                 self.heard = true;
                 (self.connected, self.begun) = (false, false);
                 self.whole_from = number;
@@ -187,6 +207,7 @@ impl World {
                     .filter(|(name, _)| !name.ends_with(".timer"));
                 others.for_each(|(_, unit)| unit.links = None);
             }
+            BusFact::UnitPath(_) => {}
             BusFact::Timer(timer) => return self.timer(timer, at),
             BusFact::Unit(fact) => self.unit(fact, at),
             BusFact::Links(links) => {
@@ -233,7 +254,7 @@ impl World {
     }
 
     fn of(&mut self, name: &str, number: u64) -> &mut Unit {
-        if !self.units.contains_key(name) && self.units.len() >= UNITS_MAX {
+        if !self.units.contains_key(name) && self.units.len() >= self.room {
             let mut touched: Vec<u64> = self.units.values().map(|unit| unit.touched).collect();
             let middle = touched.len() / 2;
             let (_, &mut limit, _) = touched.select_nth_unstable(middle);
@@ -247,7 +268,7 @@ impl World {
 
     fn timer(&mut self, fact: TimerFact, at: At) -> News {
         let first = !self.timers.contains_key(&fact.timer);
-        if first && self.timers.len() >= UNITS_MAX {
+        if first && self.timers.len() >= self.room {
             self.timers.clear();
             self.whole_from = at.number;
         }

@@ -1,10 +1,12 @@
-//! What the bus says, in words of our own.
+//! What managers say, in words of our own.
 
-use crate::event::Timestamp;
+use crate::event::{Manager, Timestamp};
 
-/// A fact with its place in the order in which the manager told it.
+/// A fact with its place in the order in which its manager told it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
+    /// Who told it.
+    pub manager: Manager,
     /// Counts up by one. A number that is left out is a fact that was lost.
     pub number: u64,
     /// When it arrived, in nanoseconds since boot.
@@ -13,18 +15,44 @@ pub struct Told {
     pub fact: BusFact,
 }
 
-/// One fact from the manager of the host.
+/// The way to a manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The system bus.
+    Bus,
+    /// The manager's own socket, `systemd/private` in its runtime directory.
+    Private,
+}
+
+impl Way {
+    /// In words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bus => "the system bus",
+            Self::Private => "its private socket",
+        }
+    }
+}
+
+/// One fact from a manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BusFact {
-    /// The bus can be read from now on.
+    /// The manager can be read from now on.
     Connected {
+        /// How.
+        way: Way,
         /// `Manager.Version`.
         version: String,
         /// Whether the boot is not over yet.
         booting: bool,
     },
-    /// The bus cannot be read, and why.
+    /// The manager cannot be read, and why.
     Disconnected(String),
+    /// The manager ended: nothing more will come from it.
+    Gone,
+    /// `Manager.UnitPath`: where it looks for units, highest priority first.
+    UnitPath(Vec<String>),
     /// The manager begins (`true`) or has ended to read its unit files again.
     Reloading(bool),
     /// The state of a timer.
@@ -46,7 +74,7 @@ pub enum BusFact {
         job: u32,
         /// The unit it is for.
         unit: String,
-        /// Whether it was there before the bus could be read.
+        /// Whether it was there before the manager could be read.
         standing: bool,
     },
     /// A job was looked at; `None` when it had ended before that.

@@ -1,5 +1,7 @@
 //! Units as object paths.
 
+use super::wire::UNIT_NAME_MAX;
+
 const UNITS: &str = "/org/freedesktop/systemd1/unit/";
 
 /// The object path of a unit, as `unit_dbus_path_from_name` makes it.
@@ -29,7 +31,10 @@ pub(super) fn unit_of_path(path: &str) -> Option<String> {
         let digit = |byte: u8| char::from(byte).to_digit(16);
         name.push(u8::try_from(digit(high)? << 4 | digit(low)?).ok()?);
     }
-    String::from_utf8(name).ok().filter(|name| !name.is_empty())
+    let fits = 1..=UNIT_NAME_MAX;
+    String::from_utf8(name)
+        .ok()
+        .filter(|name| fits.contains(&name.len()))
 }
 
 #[cfg(test)]

@@ -152,10 +152,11 @@ fn wall(usec: u64) -> u64 {
     }
 }
 
-pub(super) fn links(unit: String, of: &Properties<'_>) -> UnitLinks {
+/// Of each list of dependencies at most `most`.
+pub(super) fn links(unit: String, of: &Properties<'_>, most: usize) -> UnitLinks {
     let list = |names: &[&str]| -> Vec<String> {
         let values = names.iter().filter_map(|&name| of.get(name));
-        let mut units: Vec<String> = values.flat_map(texts).collect();
+        let mut units: Vec<String> = values.flat_map(texts).take(most).collect();
         units.sort_unstable();
         units.dedup();
         units
@@ -188,7 +189,7 @@ pub(super) fn text(of: &Properties<'_>, name: &str) -> String {
     }
 }
 
-fn texts(value: &Value<'_>) -> Vec<String> {
+pub(super) fn texts(value: &Value<'_>) -> Vec<String> {
     let Value::Array(values) = value else {
         return Vec::new();
     };

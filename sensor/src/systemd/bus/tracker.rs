@@ -1,4 +1,4 @@
-//! The connection: what is subscribed to, asked for, and asked again after a reload.
+//! One connection to a manager: what is subscribed to, asked for, and asked again after a reload.
 
 use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
@@ -6,85 +6,55 @@ use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::time::Duration;
 
-use zbus::connection::Builder;
+use tokio::time::{Instant, sleep_until, timeout};
 use zbus::export::futures_core::Stream as _;
 use zbus::message::Type;
 use zbus::{Connection, Message, MessageStream};
 
-use super::fact::BusFact;
-use super::feed::{BusFacts, Feed, feed};
+use super::fact::{BusFact, JobFound, Way};
+use super::feed::Feed;
+use super::follow::bus_with_pid1;
 use super::names::{unit_of_path, unit_path};
-use super::read::{Clock, Properties, links, number, text};
+use super::read::{Clock, Properties, links, number, text, texts};
 use super::services::{SYSTEM_SERVICES, activatable};
 use super::wire::{
     JOB, JobSignal, ListedJob, ListedUnit, MANAGER, MANAGER_PATH, PROPERTIES, RULES, SERVICE,
-    TIMER, UNIT, call, matters,
+    TIMER, UNIT, UNIT_NAME_MAX, call, matters,
 };
+use crate::event::Manager;
 
-/// Messages that may wait for this thread.
-const ROOM: usize = 4096;
 /// Most questions that wait for an answer; more are not asked.
 const ASKED_MAX: usize = 4096;
 /// Most units whose dependencies count as read.
 const LINKED_MAX: usize = 16_384;
-/// How long to wait before connecting again, at first and at most.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// Most dependencies of one kind that are kept of a unit of a manager that is not PID 1.
+const LINKS_MAX_OF_OTHERS: usize = 32;
+/// How long a manager may take to say who it is, and to take a question.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many messages a manager that is not PID 1 may send in the time given: more would be work
+/// that its user makes for the agent.
+const PACE: (u32, Duration) = (20_000, Duration::from_secs(10));
+/// How long to wait before looking for the bus again, at first and at most.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// Services that are the system bus.
+const BUSES: [&str; 2] = ["dbus.service", "dbus-broker.service"];
+/// Before this version jobs do not say what triggered them.
+const JOBS_TELL: u32 = 252;
 
-/// Starts to read the system bus, in a thread of its own that ends with the receiver.
-///
-/// # Errors
-///
-/// When the thread cannot be started.
-pub fn track() -> std::io::Result<BusFacts> {
-    let (feed, facts) = feed();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    std::thread::Builder::new()
-        .name("bus".to_owned())
-        .spawn(move || runtime.block_on(run(feed)))?;
-    Ok(facts)
-}
-
-async fn run(mut feed: Feed) {
-    let (mut wait, most) = BACK_OFF;
-    while !feed.is_closed() {
-        let reason = match connect().await {
-            Ok((connection, stream)) => {
-                let mut tracker = Tracker {
-                    connection,
-                    feed: &mut feed,
-                    clock: Clock::default(),
-                    asked: HashMap::new(),
-                    linked: HashSet::new(),
-                    bus_names: HashMap::new(),
-                    activatable: HashMap::new(),
-                    connected: false,
-                };
-                let reason = tracker.read(stream).await;
-                if tracker.connected {
-                    wait = BACK_OFF.0;
-                }
-                reason
-            }
-            Err(error) => error,
-        };
-        feed.tell(BusFact::Disconnected(reason.to_string()));
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(most);
-    }
-}
-
-async fn connect() -> zbus::Result<(Connection, MessageStream)> {
-    let connection = Builder::system()?.max_queued(ROOM).build().await?;
-    let stream = MessageStream::from(&connection);
-    Ok((connection, stream))
+/// Why reading ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The connection is of no use any more.
+    Lost(String),
+    /// PID 1 can be read from the bus again: by this connection.
+    BusIsBack(Connection),
 }
 
 /// What was asked, by the serial of the question.
 #[derive(Debug)]
 enum Asked {
     Manager,
+    UnitPath,
     Units,
     Jobs,
     Timer(String),
@@ -93,8 +63,9 @@ enum Asked {
     Job(u32),
 }
 
-struct Tracker<'a> {
+pub(super) struct Tracker<'a> {
     connection: Connection,
+    way: Way,
     feed: &'a mut Feed,
     clock: Clock,
     asked: HashMap<NonZeroU32, Asked>,
@@ -105,48 +76,133 @@ struct Tracker<'a> {
     /// Bus names by the units that the bus has started for them.
     activatable: HashMap<String, String>,
     connected: bool,
+    /// Whether jobs of this version say what triggered them.
+    jobs_tell: bool,
+    /// When to look for the bus, while PID 1 is read by its private socket and says that the bus
+    /// runs.
+    look: Option<(Instant, Duration)>,
+    pace: (Instant, u32),
+    messages: u64,
+    questions: u64,
 }
 
-impl Tracker<'_> {
-    /// Reads until the bus ends, and says why it did.
-    async fn read(&mut self, mut stream: MessageStream) -> zbus::Error {
-        if let Err(error) = self.start().await {
-            return error;
+impl<'a> Tracker<'a> {
+    pub(super) fn new(connection: Connection, way: Way, feed: &'a mut Feed) -> Self {
+        Self {
+            connection,
+            way,
+            feed,
+            clock: Clock::default(),
+            asked: HashMap::new(),
+            linked: HashSet::new(),
+            bus_names: HashMap::new(),
+            activatable: HashMap::new(),
+            connected: false,
+            jobs_tell: true,
+            look: None,
+            pace: (Instant::now(), 0),
+            messages: 0,
+            questions: 0,
         }
+    }
+
+    /// Whether the manager ever answered.
+    pub(super) fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// Reads until the connection is of no use any more, and says why.
+    pub(super) async fn read(&mut self) -> Ended {
+        let mut stream = MessageStream::from(&self.connection);
+        if let Err(error) = self.start().await {
+            return Ended::Lost(error.to_string());
+        }
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let message = match poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await {
+            let look = self.look.map_or(deadline, |(at, _)| at);
+            let message = tokio::select! {
+                biased;
+                message = next(&mut stream) => message,
+                () = sleep_until(deadline), if !self.connected => {
+                    return Ended::Lost("the manager does not answer".to_owned());
+                }
+                () = sleep_until(look), if self.look.is_some() => {
+                    match bus_with_pid1().await {
+                        Some(bus) => return Ended::BusIsBack(bus),
+                        None => self.look = self.look.map(|(_, wait)| {
+                            (Instant::now() + wait, (wait * 2).min(LOOK_AGAIN.1))
+                        }),
+                    }
+                    continue;
+                }
+            };
+            let message = match message {
                 Some(Ok(message)) => message,
-                Some(Err(error)) => return error,
-                None => return zbus::Error::Failure("the bus closed the connection".to_owned()),
+                Some(Err(error)) => return Ended::Lost(error.to_string()),
+                None => return Ended::Lost("the connection was closed".to_owned()),
             };
             if self.feed.is_closed() {
-                return zbus::Error::Failure("nobody listens".to_owned());
+                return Ended::Lost("nobody listens".to_owned());
+            }
+            self.messages += 1;
+            if self.is_too_fast() {
+                return Ended::Lost("it sends more than is read of a user's manager".to_owned());
             }
             if let Err(error) = self.message(&message).await {
                 // A message of another shape than documented says nothing; the bus goes on.
                 match error {
-                    zbus::Error::InputOutput(_) => return error,
-                    other => log::debug!("bus: {other}"),
+                    zbus::Error::InputOutput(_) => return Ended::Lost(error.to_string()),
+                    other => log::debug!("{}: {other}", self.feed.manager()),
                 }
             }
         }
     }
 
+    fn say_costs(&self) {
+        let Self {
+            messages,
+            questions,
+            ..
+        } = self;
+        let manager = self.feed.manager();
+        log::debug!("{manager}: {messages} messages read, {questions} sent");
+    }
+
+    fn is_too_fast(&mut self) -> bool {
+        if *self.feed.manager() == Manager::System {
+            return false;
+        }
+        let (since, count) = &mut self.pace;
+        if since.elapsed() >= PACE.1 {
+            (*since, *count) = (Instant::now(), 0);
+        }
+        *count += 1;
+        *count > PACE.0
+    }
+
     /// Listens first, then asks: nothing falls in between.
     async fn start(&mut self) -> zbus::Result<()> {
+        if self.way == Way::Private {
+            // All signals come unasked.
+            return self.introduce().await;
+        }
         for rule in RULES {
             let message = Message::method_call("/org/freedesktop/DBus", "AddMatch")?
                 .destination("org.freedesktop.DBus")?
                 .interface("org.freedesktop.DBus")?
                 .build(&rule)?;
-            self.connection.send(&message).await?;
+            self.send(&message).await?;
         }
         self.subscribe().await
     }
 
     async fn subscribe(&mut self) -> zbus::Result<()> {
         let message = call(MANAGER_PATH, MANAGER, "Subscribe")?.build(&())?;
-        self.connection.send(&message).await?;
+        self.send(&message).await?;
+        self.introduce().await
+    }
+
+    async fn introduce(&mut self) -> zbus::Result<()> {
         self.all(MANAGER_PATH, MANAGER, Asked::Manager).await?;
         self.look_around().await
     }
@@ -154,7 +210,9 @@ impl Tracker<'_> {
     /// Asks for what is there: units for their timers, and jobs.
     async fn look_around(&mut self) -> zbus::Result<()> {
         self.linked.clear();
-        self.activatable = activatable(&SYSTEM_SERVICES);
+        if *self.feed.manager() == Manager::System {
+            self.activatable = activatable(&SYSTEM_SERVICES);
+        }
         let message = call(MANAGER_PATH, MANAGER, "ListUnits")?.build(&())?;
         self.ask(message, Asked::Units).await?;
         let message = call(MANAGER_PATH, MANAGER, "ListJobs")?.build(&())?;
@@ -168,7 +226,24 @@ impl Tracker<'_> {
         }
         self.asked
             .insert(message.primary_header().serial_num(), what);
-        self.connection.send(&message).await
+        self.send(&message).await
+    }
+
+    /// Sends, unless the manager does not take it: then it is not to be waited for.
+    async fn send(&mut self, message: &Message) -> zbus::Result<()> {
+        self.questions += 1;
+        match timeout(PATIENCE, self.connection.send(message)).await {
+            Ok(sent) => sent,
+            Err(_) => {
+                let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                Err(zbus::Error::InputOutput(late.into()))
+            }
+        }
+    }
+
+    async fn unit_path(&mut self) -> zbus::Result<()> {
+        let message = call(MANAGER_PATH, PROPERTIES, "Get")?.build(&(MANAGER, "UnitPath"))?;
+        self.ask(message, Asked::UnitPath).await
     }
 
     /// Asks for all properties of one interface.
@@ -200,6 +275,9 @@ impl Tracker<'_> {
                     }
                     _ => body.deserialize()?,
                 };
+                if unit.len() > UNIT_NAME_MAX {
+                    return Ok(());
+                }
                 if member == "JobRemoved" {
                     let unit = unit.to_owned();
                     self.feed.tell(BusFact::JobRemoved { job, unit });
@@ -216,7 +294,7 @@ impl Tracker<'_> {
                     self.all(&unit_path(unit), TIMER, asked).await?;
                 }
                 // It comes without a job, and may want services.
-                if unit.ends_with(".device") {
+                if unit.ends_with(".device") && unit.len() <= UNIT_NAME_MAX {
                     self.feed.tell(BusFact::UnitNew(unit.to_owned()));
                 }
                 Ok(())
@@ -224,26 +302,43 @@ impl Tracker<'_> {
             "UnitRemoved" => {
                 let (unit, _): (&str, zbus::zvariant::ObjectPath<'_>) = body.deserialize()?;
                 self.linked.remove(unit);
-                self.feed.tell(BusFact::UnitRemoved(unit.to_owned()));
+                if unit.len() <= UNIT_NAME_MAX {
+                    self.feed.tell(BusFact::UnitRemoved(unit.to_owned()));
+                }
                 Ok(())
             }
             "Reloading" => {
                 let begins: bool = body.deserialize()?;
                 self.feed.tell(BusFact::Reloading(begins));
                 if !begins {
+                    self.say_costs();
+                    self.unit_path().await?;
                     self.look_around().await?;
                 }
                 Ok(())
             }
-            "NameOwnerChanged" => {
+            "UnitFilesChanged" => self.unit_path().await,
+            "NameOwnerChanged" if self.way == Way::Bus => {
                 let (_, _, owner): (&str, &str, &str) = body.deserialize()?;
-                // PID 1 was executed anew, or came back to the bus.
-                if !owner.is_empty() {
-                    self.subscribe().await?;
+                // PID 1 is executed anew. What it does until it is back nobody tells.
+                if owner.is_empty() {
+                    let why = "PID 1 left the system bus".to_owned();
+                    self.feed.tell(BusFact::Disconnected(why));
+                    return Ok(());
                 }
-                Ok(())
+                self.asked.clear();
+                self.subscribe().await
             }
             _ => Ok(()),
+        }
+    }
+
+    /// On the way to PID 1 that is not the bus: whether the bus can be tried.
+    fn bus_state(&mut self, unit: &str, active: &str) {
+        let pid1 = *self.feed.manager() == Manager::System;
+        if pid1 && self.way == Way::Private && BUSES.contains(&unit) {
+            let at = (Instant::now() + LOOK_AGAIN.0, LOOK_AGAIN.0 * 2);
+            self.look = (active == "active").then_some(at);
         }
     }
 
@@ -257,7 +352,11 @@ impl Tracker<'_> {
         let fact = match interface {
             TIMER => BusFact::Timer(self.clock.timer(unit, false, &properties)),
             UNIT if !matters(&unit) && !unit.ends_with(".device") => return Ok(()),
-            UNIT => BusFact::Unit(self.clock.unit(unit, false, &properties)),
+            UNIT => {
+                let fact = self.clock.unit(unit, false, &properties);
+                self.bus_state(&fact.unit, &fact.active);
+                BusFact::Unit(fact)
+            }
             SERVICE if properties.contains_key("NRestarts") => {
                 let count = u32::try_from(number(&properties, "NRestarts")).unwrap_or(u32::MAX);
                 BusFact::Restarts { unit, count }
@@ -279,7 +378,12 @@ impl Tracker<'_> {
         if !matters(unit) {
             return Ok(());
         }
-        self.all(path, JOB, Asked::Job(job)).await?;
+        if self.jobs_tell {
+            self.all(path, JOB, Asked::Job(job)).await?;
+        } else {
+            let found = Some(JobFound::default());
+            self.feed.tell(BusFact::JobRead { job, found });
+        }
         // A timer can elapse once it was started. To ask about a unit that is not loaded loads it,
         // so nothing is asked because a unit was loaded.
         if unit.ends_with(".timer") {
@@ -334,13 +438,25 @@ impl Tracker<'_> {
             Asked::Manager => {
                 let properties: Properties<'_> = body.deserialize()?;
                 self.connected = true;
+                let version = text(&properties, "Version");
+                self.jobs_tell = major(&version).is_none_or(|version| version >= JOBS_TELL);
                 self.feed.tell(BusFact::Connected {
-                    version: text(&properties, "Version"),
+                    way: self.way,
+                    version,
                     booting: number(&properties, "FinishTimestampMonotonic") == 0,
                 });
+                let path = properties.get("UnitPath").map_or_else(Vec::new, texts);
+                self.feed.tell(BusFact::UnitPath(path));
+            }
+            Asked::UnitPath => {
+                let path = texts(&body.deserialize()?);
+                self.feed.tell(BusFact::UnitPath(path));
             }
             Asked::Units => {
                 let units: Vec<ListedUnit<'_>> = body.deserialize()?;
+                for (unit, _, _, active, ..) in &units {
+                    self.bus_state(unit, active);
+                }
                 for (unit, ..) in units.iter().filter(|(unit, ..)| unit.ends_with(".timer")) {
                     self.timer(unit).await?;
                 }
@@ -348,6 +464,9 @@ impl Tracker<'_> {
             Asked::Jobs => {
                 let jobs: Vec<ListedJob<'_>> = body.deserialize()?;
                 for (job, unit, _, _, path, _) in jobs {
+                    if unit.len() > UNIT_NAME_MAX {
+                        continue;
+                    }
                     self.job(job, path.as_str(), unit, true).await?;
                 }
             }
@@ -357,7 +476,11 @@ impl Tracker<'_> {
             }
             Asked::Unit(unit) => {
                 let properties: Properties<'_> = body.deserialize()?;
-                let mut links = links(unit.clone(), &properties);
+                let most = match self.feed.manager() {
+                    Manager::System => usize::MAX,
+                    _ => LINKS_MAX_OF_OTHERS,
+                };
+                let mut links = links(unit.clone(), &properties, most);
                 let own = self.bus_names.remove(&unit);
                 links.bus_name = own.or_else(|| self.activatable.get(&unit).cloned());
                 self.feed.tell(BusFact::Links(links));
@@ -378,5 +501,34 @@ impl Tracker<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for Tracker<'_> {
+    fn drop(&mut self) {
+        self.say_costs();
+    }
+}
+
+async fn next(stream: &mut MessageStream) -> Option<zbus::Result<Message>> {
+    poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await
+}
+
+/// The number of a version: 252 of `252.39-1~deb12u2`.
+fn major(version: &str) -> Option<u32> {
+    let digits = version.find(|c: char| !c.is_ascii_digit());
+    version.get(..digits.unwrap_or(version.len()))?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        assert_eq!(major("247.3-7+deb11u5"), Some(247));
+        assert_eq!(major("262~rc1-1"), Some(262));
+        assert_eq!(major("252"), Some(252));
+        assert_eq!(major("v252"), None);
     }
 }

@@ -11,6 +11,9 @@ pub(super) const TIMER: &str = "org.freedesktop.systemd1.Timer";
 pub(super) const JOB: &str = "org.freedesktop.systemd1.Job";
 pub(super) const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
+/// Longest name of a unit.
+pub(super) const UNIT_NAME_MAX: usize = 255;
+
 /// What is listened to.
 pub(super) const RULES: [&str; 5] = [
     "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager',\
