@@ -362,7 +362,7 @@ proptest! {
             let kept = matches!(input.what, What::Exec(_) | What::Tick | What::Connected(_));
             if lost.next().unwrap_or(false) && !kept {
                 // The tracker counts what there is no room for, and the agent looks at that.
-                run.machine.lost(true);
+                run.machine.lost(input.by.is_none());
             } else {
                 run.input(input, number);
             }

@@ -7,6 +7,7 @@ mod exit;
 mod logger;
 mod run;
 mod scan;
+mod timers;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Command {
     Scan(scan::Arguments),
     /// Save the state of this host that is to be trusted, and compare with it
     Baseline(baseline::Arguments),
+    /// List the timers of every manager of this host, and what `systemctl list-timers` leaves out
+    Timers(timers::Arguments),
 }
 
 /// Parses the arguments, does what they ask for, and says how it went.
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Config(arguments) => config::main(&arguments),
         Command::Scan(arguments) => scan::main(&arguments),
         Command::Baseline(arguments) => baseline::main(&arguments),
+        Command::Timers(arguments) => timers::main(&arguments),
     };
     match result {
         Ok(code) => code,

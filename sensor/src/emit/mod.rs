@@ -7,7 +7,7 @@ pub mod compact;
 pub mod ocsf;
 pub mod scan;
 pub mod sink;
-mod text;
+pub(crate) mod text;
 pub mod words;
 
 pub use compact::Style;

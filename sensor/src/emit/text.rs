@@ -18,7 +18,7 @@ fn is_unsafe(c: char) -> bool {
 
 /// Appends `text` to `out`, safe for a terminal and at most `limit` characters wide; what was cut
 /// shows as `…`.
-pub(super) fn push(out: &mut String, text: &str, limit: usize) {
+pub(crate) fn push(out: &mut String, text: &str, limit: usize) {
     let mut width = 0;
     // Where to cut if it turns out to be too long, with room for the ellipsis.
     let mut cut = out.len();

@@ -316,6 +316,16 @@ pub fn cgroup_of(tgid: u32) -> Option<String> {
     cgroup_path(&text)
 }
 
+/// The process id that a process has in its own pid namespace: the last of `NSpid`.
+#[must_use]
+pub fn namespaced_pid(tgid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{tgid}/status")).ok()?;
+    let pids = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    pids.split_ascii_whitespace().last()?.parse().ok()
+}
+
 fn cgroup_path(text: &str) -> Option<String> {
     // `hierarchy:controllers:path`; a path may hold colons.
     let of = |wanted: &dyn Fn(&str, &str) -> bool| {

@@ -103,6 +103,41 @@ impl Installed {
         found
     }
 
+    /// Names of timers of `manager` that are masked, each with the file or link that does it,
+    /// sorted.
+    pub fn masked_timers(
+        &mut self,
+        paths: &LoadPaths,
+        manager: &Manager,
+    ) -> Vec<(String, PathBuf)> {
+        let Some(known) = self.refresh(paths, manager) else {
+            return Vec::new();
+        };
+        let names = known.map.names().into_iter().filter_map(|(name, target)| {
+            let unit = UnitName::parse(name).ok()?;
+            let path = match target {
+                Target::Masked(path) => path,
+                Target::File(path) if FileStamp::at(path)?.size == 0 => path,
+                _ => return None,
+            };
+            (unit.kind() == UnitType::Timer).then(|| (name.to_owned(), path.clone()))
+        });
+        let found = names.collect();
+        self.maps.insert(manager.clone(), known);
+        found
+    }
+
+    /// Whether a dependency link pulls the unit in, by one of its names: whether it is enabled.
+    pub fn is_pulled(&mut self, paths: &LoadPaths, manager: &Manager, unit: &str) -> bool {
+        let Some(known) = self.refresh(paths, manager) else {
+            return false;
+        };
+        let pulled = known.map.pulled();
+        let found = pulled.iter().any(|name| known.map.canonical(name) == unit);
+        self.maps.insert(manager.clone(), known);
+        found
+    }
+
     /// The definition of a unit: its file merged with its drop-ins, and their paths, the file
     /// first. `None` when it has no file or is masked.
     pub fn unit(
