@@ -106,7 +106,21 @@ pub(crate) fn executed(
                 .map(|path| path.to_string())
         });
     let systemd = match &managed {
-        Some(managed) => Some(Arc::new(spawned(managed, cgroup.as_deref(), &task))),
+        Some(managed) => {
+            let mut context = spawned(managed, cgroup.as_deref(), &task);
+            if let Some(before) = before.as_ref().and_then(|known| known.systemd.as_deref()) {
+                before_session(&mut context, before);
+            }
+            let by_executor = spawner
+                .and_then(|spawner| table.get(&spawner))
+                .is_some_and(|known| known.process.name() == "systemd-executor");
+            // With PrivatePIDs= the payload is the executor's child. So are helpers that PAM runs
+            // before it, but without the environment of the service.
+            if by_executor && context.invocation_id.is_none() {
+                context.spawned = false;
+            }
+            Some(Arc::new(context))
+        }
         None => inherited
             .and_then(|known| known.systemd)
             .map(|context| {
@@ -194,6 +208,20 @@ fn spawned(managed: &ManagedSeen, cgroup: Option<&str>, task: &TaskSeen) -> Syst
     }
 }
 
+/// With `PAMName=`, as of run0 and a login by `user@.service`, pam_systemd moves the process into the
+/// scope of its session before the payload. A manager starts nothing in a scope: the unit is
+/// that of the executor, which ran before in the same process (255).
+fn before_session(context: &mut SystemdContext, before: &SystemdContext) {
+    let is_scope = |context: &SystemdContext| {
+        let unit = context.unit.as_deref();
+        unit.is_none_or(|unit| unit.ends_with(".scope"))
+    };
+    if before.spawned && is_scope(context) && !is_scope(before) {
+        context.unit = before.unit.clone();
+        context.manager = before.manager.clone();
+    }
+}
+
 /// The same for a process that descends from a manager's child.
 fn descendant(context: &SystemdContext) -> SystemdContext {
     SystemdContext {
@@ -227,4 +255,36 @@ pub(crate) fn ended(seen: &ExitSeen, table: &mut Table) -> Option<Exit> {
         code: (signal == 0).then_some(seen.status >> 8 & 0xff),
         signal: (signal != 0).then_some(signal),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Manager;
+
+    fn context(unit: &str, spawned: bool) -> SystemdContext {
+        SystemdContext {
+            manager: Manager::System,
+            spawned,
+            unit: Some(unit.to_owned()),
+            invocation_id: None,
+            cgroup: Some(format!("/{unit}")),
+            trigger: None,
+        }
+    }
+
+    #[test]
+    fn a_session_does_not_hide_the_unit() {
+        let after = |unit: &str, before: &SystemdContext| {
+            let mut context = context(unit, true);
+            before_session(&mut context, before);
+            assert_eq!(context.cgroup, Some(format!("/{unit}")));
+            context.unit.unwrap_or_default()
+        };
+        let service = context("a.service", true);
+        assert_eq!(after("session-1.scope", &service), "a.service");
+        assert_eq!(after("b.service", &service), "b.service");
+        let other = context("a.service", false);
+        assert_eq!(after("session-1.scope", &other), "session-1.scope");
+    }
 }

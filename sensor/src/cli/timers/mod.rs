@@ -6,9 +6,11 @@ mod inside;
 mod row;
 mod text;
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
 
@@ -54,17 +56,25 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     if let Some(tgid) = arguments.inside {
         let list = inside::list(tgid)?;
-        println!("{}", serde_json::to_string(&list)?);
-        return Ok(ExitCode::SUCCESS);
+        return print(&format!("{}\n", serde_json::to_string(&list)?));
     }
     let mut list = match &arguments.root {
         Some(root) => inside::files_of(root)?,
         None => collect::host(arguments.manager.as_deref())?,
     };
     list.select(arguments.manager.as_deref(), arguments.all);
-    match arguments.format {
-        Format::Text => print!("{}", text::render(&list, &zone)),
-        Format::Json => println!("{}", serde_json::to_string_pretty(&list)?),
+    print(&match arguments.format {
+        Format::Text => text::render(&list, &zone),
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(&list)?),
+    })
+}
+
+/// Writes to stdout; whoever stopped reading has seen enough.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write the list")
+        }
+        _ => Ok(ExitCode::SUCCESS),
     }
-    Ok(ExitCode::SUCCESS)
 }

@@ -126,7 +126,7 @@ impl<H> Default for Activations<H> {
 impl<H> Activations<H> {
     /// The verdict on an exec, if there is one already.
     #[must_use]
-    pub fn known(&self, seen: &Seen<'_>) -> Option<Judgement> {
+    pub fn known(&mut self, seen: &Seen<'_>) -> Option<Judgement> {
         let key = key(seen);
         key.2.as_ref()?;
         if self.held.contains_key(&key) {
@@ -150,7 +150,10 @@ impl<H> Activations<H> {
             return None;
         }
         let member = (seen.time, seen.hint);
-        judge(world?, &key, member, false)
+        let judgement = judge(world?, &key, member, false)?;
+        // For all that descends from it.
+        self.remember(key, judgement.clone());
+        Some(judgement)
     }
 
     /// Whether the verdict on an exec can still come: [`Self::hold`] it then.
@@ -375,6 +378,11 @@ fn judge(
     finally: bool,
 ) -> Option<Judgement> {
     let (_, unit, invocation) = key;
+    // A manager starts nothing in a scope: before 255 a session hides the unit, but not its id.
+    let unit = match invocation {
+        Some(id) if unit.ends_with(".scope") => world.started_as(id).unwrap_or(unit),
+        _ => unit,
+    };
     let known = world.units.get(unit);
     let mut starts = known.into_iter().flat_map(|unit| &unit.starts).rev();
     let before = |start: &&Start| start.left_inactive <= time.saturating_add(AHEAD);

@@ -366,6 +366,13 @@ impl World {
         unit.is_some_and(|unit| matches!(unit.active.as_str(), "inactive" | "failed"))
     }
 
+    /// The unit that was started with an invocation id.
+    pub(super) fn started_as(&self, id: &str) -> Option<&String> {
+        let with = |unit: &Unit| unit.starts.iter().any(|start| start.invocation == id);
+        let found = self.units.iter().find(|(_, unit)| with(unit));
+        found.map(|(name, _)| name)
+    }
+
     /// The timers that lead to a unit.
     pub(super) fn timers_of<'a>(&'a self, unit: &'a str) -> impl Iterator<Item = &'a str> {
         self.timers.keys().map(String::as_str).filter(move |timer| {

@@ -18,7 +18,7 @@ use super::wire::{ListedUnit, MANAGER, MANAGER_PATH, PROPERTIES, UNIT_NAME_MAX};
 use crate::systemd::timer::{TimerBase, TimerExpression};
 
 /// How long a manager may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Most timers of one manager that are asked about.
 const TIMERS_MAX: usize = 4096;
 /// Most units of one timer that are asked about.

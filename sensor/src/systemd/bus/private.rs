@@ -124,7 +124,9 @@ async fn open(path: &Path, manager: u32) -> Result<(UnixStream, String), Private
         });
     }
     let uid: String = geteuid().to_string().bytes().map(hex).collect();
-    let hello = format!("\0AUTH EXTERNAL {uid}\r\n");
+    // In one piece: a message that reaches sd-bus together with BEGIN is left lying until the next
+    // one comes.
+    let hello = format!("\0AUTH EXTERNAL {uid}\r\nBEGIN\r\n");
     stream.write_all(hello.as_bytes()).await.map_err(failed)?;
     let line = read_line(&mut stream).await.map_err(failed)?;
     let Some(guid) = line.strip_prefix("OK ") else {
@@ -134,7 +136,6 @@ async fn open(path: &Path, manager: u32) -> Result<(UnixStream, String), Private
         });
     };
     let guid = guid.to_owned();
-    stream.write_all(b"BEGIN\r\n").await.map_err(failed)?;
     Ok((stream, guid))
 }
 
@@ -218,9 +219,9 @@ mod tests {
         let (mut stream, _) = listener.accept().await.expect("accepts");
         let hello = read_line(&mut stream).await.expect("a line");
         assert!(hello.starts_with("\0AUTH EXTERNAL "), "{hello:?}");
+        assert_eq!(read_line(&mut stream).await.expect("a line"), "BEGIN");
         let answer = format!("OK {GUID}\r\n");
         stream.write_all(answer.as_bytes()).await.expect("writes");
-        assert_eq!(read_line(&mut stream).await.expect("a line"), "BEGIN");
         stream.write_all(&bytes).await.expect("writes");
         let _ = stream.read_u8().await;
     }

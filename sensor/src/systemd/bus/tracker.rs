@@ -30,7 +30,7 @@ const LINKED_MAX: usize = 16_384;
 /// Most dependencies of one kind that are kept of a unit of a manager that is not PID 1.
 const LINKS_MAX_OF_OTHERS: usize = 32;
 /// How long a manager may take to say who it is, and to take a question.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How many messages a manager that is not PID 1 may send in the time given: more would be work
 /// that its user makes for the agent.
 const PACE: (u32, Duration) = (20_000, Duration::from_secs(10));
