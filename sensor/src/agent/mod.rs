@@ -97,7 +97,8 @@ impl Agent {
             tick: procs::tick_nanoseconds(),
             ..Limits::default()
         });
-        let (running, found) = seed(&facts, &mut kernel, &mut table)?;
+        let mut cgroups = Cgroups::default();
+        let (running, found) = seed(&facts, &mut kernel, &mut table, &mut cgroups)?;
         let watches = match (probes.file_tier, choice) {
             (Some(_), _) => Watches::by_programs(probes.watches()?),
             (None, TierChoice::Only(tier)) if tier != Tier::Tracepoint => {
@@ -115,7 +116,7 @@ impl Agent {
             kernel,
             facts,
             table,
-            cgroups: Cgroups::default(),
+            cgroups,
             watching,
             correlator: Correlator::default(),
             detector,
@@ -348,6 +349,7 @@ fn seed(
     facts: &Facts,
     kernel: &mut KernelProcesses,
     table: &mut Table,
+    cgroups: &mut Cgroups,
 ) -> anyhow::Result<(Vec<presence::RunningManager>, Vec<ManagerSocket>)> {
     let seed = procs::seed(&facts.clock, &facts.users, &facts.mounts)?;
     let running = presence::running_managers(&seed.processes);
@@ -362,6 +364,9 @@ fn seed(
                 .iter()
                 .any(|manager| manager.tgid == process.key.tgid);
         kernel.seed(process.key, process.spawner, manager);
+        if let Some(path) = &process.cgroup {
+            cgroups.seed(path);
+        }
         let systemd = process
             .cgroup
             .as_deref()

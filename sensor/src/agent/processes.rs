@@ -26,6 +26,17 @@ const EXECUTORS: [&str; 2] = [
 pub(crate) struct Cgroups(HashMap<u64, Arc<str>>);
 
 impl Cgroups {
+    /// Takes in the cgroup of a process that was there before the probes: what it starts may be
+    /// gone before anybody looks, as generators are.
+    pub(crate) fn seed(&mut self, path: &str) {
+        if self.0.values().any(|known| **known == *path) {
+            return;
+        }
+        if let Some(id) = crate::host::procs::cgroup_id(path) {
+            self.learn(id, path);
+        }
+    }
+
     fn learn(&mut self, id: u64, path: &str) {
         if id == 0 {
             return;

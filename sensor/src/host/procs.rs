@@ -316,6 +316,13 @@ pub fn cgroup_of(tgid: u32) -> Option<String> {
     cgroup_path(&text)
 }
 
+/// The inode number of a cgroup in the unified hierarchy, which is its id.
+#[must_use]
+pub fn cgroup_id(path: &str) -> Option<u64> {
+    let directory = Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'));
+    Some(fs::metadata(directory).ok()?.ino())
+}
+
 /// The process id that a process has in its own pid namespace: the last of `NSpid`.
 #[must_use]
 pub fn namespaced_pid(tgid: u32) -> Option<u32> {
