@@ -35,7 +35,8 @@ alice() {
 
 # ticks NAME DIRECTORY: a service that leaves a mark, and a timer for it.
 ticks() {
-    file "$2/$1.service" '[Service]' Type=oneshot "ExecStart=/bin/touch /tmp/$1"
+    file "$2/$1.service" '[Unit]' StartLimitIntervalSec=0 '[Service]' Type=oneshot \
+        "ExecStart=/bin/touch /tmp/$1"
     file "$2/$1.timer" '[Timer]' AccuracySec=100ms OnActiveSec=1 OnUnitActiveSec=2
 }
 

@@ -319,11 +319,13 @@ impl<'a> Tracker<'a> {
             }
             "UnitFilesChanged" => self.unit_path().await,
             "NameOwnerChanged" if self.way == Way::Bus => {
-                let (_, _, owner): (&str, &str, &str) = body.deserialize()?;
-                // PID 1 is executed anew. What it does until it is back nobody tells.
-                if owner.is_empty() {
+                let (_, before, owner): (&str, &str, &str) = body.deserialize()?;
+                // PID 1 is executed anew. What it did until it was back nobody told.
+                if !before.is_empty() {
                     let why = "PID 1 left the system bus".to_owned();
                     self.feed.tell(BusFact::Disconnected(why));
+                }
+                if owner.is_empty() {
                     return Ok(());
                 }
                 self.asked.clear();
