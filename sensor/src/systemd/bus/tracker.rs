@@ -11,7 +11,7 @@ use zbus::export::futures_core::Stream as _;
 use zbus::message::Type;
 use zbus::{Connection, Message, MessageStream};
 
-use super::fact::{BusFact, JobFound, Way};
+use super::fact::{BusFact, Way};
 use super::feed::Feed;
 use super::follow::bus_with_pid1;
 use super::names::{unit_of_path, unit_path};
@@ -38,8 +38,6 @@ const PACE: (u32, Duration) = (20_000, Duration::from_secs(10));
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 /// Services that are the system bus.
 const BUSES: [&str; 2] = ["dbus.service", "dbus-broker.service"];
-/// Before this version jobs do not say what triggered them.
-const JOBS_TELL: u32 = 252;
 
 /// Why reading ended.
 #[derive(Debug)]
@@ -76,8 +74,6 @@ pub(super) struct Tracker<'a> {
     /// Bus names by the units that the bus has started for them.
     activatable: HashMap<String, String>,
     connected: bool,
-    /// Whether jobs of this version say what triggered them.
-    jobs_tell: bool,
     /// When to look for the bus, while PID 1 is read by its private socket and says that the bus
     /// runs.
     look: Option<(Instant, Duration)>,
@@ -98,7 +94,6 @@ impl<'a> Tracker<'a> {
             bus_names: HashMap::new(),
             activatable: HashMap::new(),
             connected: false,
-            jobs_tell: true,
             look: None,
             pace: (Instant::now(), 0),
             messages: 0,
@@ -380,12 +375,7 @@ impl<'a> Tracker<'a> {
         if !matters(unit) {
             return Ok(());
         }
-        if self.jobs_tell {
-            self.all(path, JOB, Asked::Job(job)).await?;
-        } else {
-            let found = Some(JobFound::default());
-            self.feed.tell(BusFact::JobRead { job, found });
-        }
+        self.all(path, JOB, Asked::Job(job)).await?;
         // A timer can elapse once it was started. To ask about a unit that is not loaded loads it,
         // so nothing is asked because a unit was loaded.
         if unit.ends_with(".timer") {
@@ -441,7 +431,6 @@ impl<'a> Tracker<'a> {
                 let properties: Properties<'_> = body.deserialize()?;
                 self.connected = true;
                 let version = text(&properties, "Version");
-                self.jobs_tell = major(&version).is_none_or(|version| version >= JOBS_TELL);
                 self.feed.tell(BusFact::Connected {
                     way: self.way,
                     version,
@@ -514,23 +503,4 @@ impl Drop for Tracker<'_> {
 
 async fn next(stream: &mut MessageStream) -> Option<zbus::Result<Message>> {
     poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await
-}
-
-/// The number of a version: 252 of `252.39-1~deb12u2`.
-fn major(version: &str) -> Option<u32> {
-    let digits = version.find(|c: char| !c.is_ascii_digit());
-    version.get(..digits.unwrap_or(version.len()))?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions() {
-        assert_eq!(major("247.3-7+deb11u5"), Some(247));
-        assert_eq!(major("262~rc1-1"), Some(262));
-        assert_eq!(major("252"), Some(252));
-        assert_eq!(major("v252"), None);
-    }
 }
