@@ -3,7 +3,7 @@
 //! The agent's rooms, in the order data moves through them: [`kernel`] (probes, records) →
 //! [`lineage`] (processes) → [`correlate`] (activations, causes) → [`detect`] (findings) →
 //! [`emit`] (encoders, sinks). [`host`], [`systemd`] and [`content`] feed facts in from the
-//! side; [`event`]
+//! side, [`store`] those of earlier runs; [`event`]
 //! is the vocabulary they share; [`agent`] puts it all together, [`cli`] is how people call it. See `docs/ARCHITECTURE.md`.
 
 pub mod agent;
@@ -17,4 +17,5 @@ pub mod event;
 pub mod host;
 pub mod kernel;
 pub mod lineage;
+pub mod store;
 pub mod systemd;

@@ -98,6 +98,10 @@ impl Agent {
         let path = binary();
         let mut command = Command::new(&path);
         command.args(["run", "--format", "ocsf"]).args(arguments);
+        // What one test sees is nothing to another, nor to an agent of this host.
+        if !arguments.contains(&"--state") {
+            command.arg("--no-state");
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = match command.stderr(Stdio::piped()).spawn() {
             Ok(child) => child,
@@ -170,6 +174,18 @@ impl Agent {
             stderr,
             totals,
         }
+    }
+
+    /// Kills the agent, so that it cannot write anything more. Gives what it told.
+    #[must_use]
+    pub fn kill(mut self) -> Vec<Event> {
+        self.child.kill().expect("the agent still runs");
+        self.child.wait().expect("it can be waited for");
+        for reader in self.readers.drain(..) {
+            // The last line may be cut.
+            let _ = reader.join();
+        }
+        self.events.all()
     }
 
     /// [`Agent::finish`] for tests that want nothing of it.

@@ -93,7 +93,12 @@ impl Agent {
         let held = HeldExec { uid, time, exec };
         let awaited = seen(&held.exec, time.boot).filter(|_| held.exec.awaited);
         let Some(awaited) = awaited else {
+            let judged = known.is_some();
             let behind = known.and_then(|judgement| judgement.behind);
+            if judged {
+                self.keeper
+                    .run(&held.exec, &held.uid, held.time, behind.as_ref());
+            }
             self.judge(&held, behind.as_ref());
             return;
         };
@@ -201,6 +206,8 @@ impl Agent {
         };
         self.stream
             .tell(self.facts.now(), Body::Verdict(Box::new(verdict)));
+        self.keeper
+            .run(&held.exec, &held.uid, held.time, behind.as_ref());
         self.judge(&held, behind.as_ref());
     }
 
@@ -281,6 +288,7 @@ impl Agent {
         let timer = (fired.manager.clone(), fired.timer.clone());
         let time = firing.time;
         let event = self.stream.tell(time, Body::TimerFired(Box::new(fired)));
+        self.keeper.firing(&event);
         self.firings.note(timer, time.boot, &event.uid);
     }
 

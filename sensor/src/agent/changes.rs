@@ -87,6 +87,7 @@ fn described(seen: ChangeSeen, named: Named, table: &mut Table, facts: &Facts) -
         tier,
         writer,
         content: None,
+        between: None,
     }
 }
 
@@ -184,6 +185,7 @@ pub(crate) fn seen_by_marks(
             tier: Tier::Tracepoint,
             writer,
             content: None,
+            between: None,
         },
         event.is_directory,
         false,
@@ -297,6 +299,7 @@ pub(crate) fn found(path: &Path, facts: &Facts, watching: &Watching) -> Option<C
             tier: Tier::Tracepoint,
             writer: unknown,
             content: None,
+            between: None,
         },
         object.mode & 0o170_000 == 0o040_000,
         false,

@@ -1,6 +1,7 @@
 //! File changes: from what was seen to what is told.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -285,6 +286,7 @@ impl Agent {
                 serves,
                 change: Arc::new(change),
             };
+            self.keeper.change(&seen);
             if !self.leaves(&seen.change) {
                 self.detector.changed(&seen, self.facts.now().boot);
             }
@@ -293,7 +295,7 @@ impl Agent {
     }
 
     /// Whether a file was renamed out of what managers read.
-    fn leaves(&self, change: &Change) -> bool {
+    pub(super) fn leaves(&self, change: &Change) -> bool {
         let read = |path: &str| self.watching.paths.classify(path).is_some();
         change.verb == Verb::Rename
             && change.from.as_deref().is_some_and(read)
@@ -311,7 +313,10 @@ impl Agent {
     /// Tells a finding, lowered if it is expected.
     pub(super) fn tell_finding(&mut self, time: Timestamp, mut finding: Finding) {
         self.detector.except(&mut finding, self.facts.now());
-        self.stream.tell(time, Body::Finding(Box::new(finding)));
+        let event = self.stream.tell(time, Body::Finding(Box::new(finding)));
+        if let Body::Finding(finding) = &event.body {
+            self.keeper.finding(&event, finding);
+        }
     }
 
     /// A manager reads a file: what it really runs by, whatever put it there. Told when its content
@@ -385,23 +390,23 @@ impl Agent {
         }
     }
 
-    /// Learns what is in all load paths, so that the first change shows what it changed.
-    pub(super) fn learn_contents(&mut self) {
-        let places: Vec<PathBuf> = self
-            .watching
-            .paths
-            .dirs()
-            .iter()
-            .map(|dir| PathBuf::from(&dir.path))
-            .collect();
+    /// Learns what is in all load paths and in what timed units rest on, so that the first change
+    /// shows what it changed. Gives the names that were not read.
+    pub(super) fn learn_contents(&mut self) -> HashSet<PathBuf> {
+        let dirs = self.watching.paths.dirs().iter();
+        let mut places: Vec<PathBuf> = dirs.map(|dir| PathBuf::from(&dir.path)).collect();
+        places.extend(self.watching.targets.paths());
+        let mut unread = HashSet::new();
         for place in places {
             let primed = self
                 .contents
                 .prime(&place, &self.watching.paths, &self.facts.mounts);
+            unread.extend(primed.unread);
             if let Some(gap) = primed.gap {
                 log::info!("{gap}");
             }
         }
+        unread
     }
 }
 

@@ -5,6 +5,8 @@ mod changes;
 mod facts;
 mod files;
 mod held;
+mod memory;
+mod missed;
 mod processes;
 mod recent;
 mod run;
@@ -12,7 +14,7 @@ mod stream;
 mod targets;
 mod watching;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 
@@ -25,17 +27,19 @@ use crate::{
     detect::Detector,
     emit::SinkError,
     event::{Body, Health, Manager, SystemdContext, Tier},
-    host::procs,
+    host::{Host, procs},
     kernel::{
         KernelProcesses, Losses, Probes, Record, Rings, TierChoice, Watches,
         fanotify::{Drained, Fanotify, FileEvent},
     },
     lineage::{Known, Limits, Table},
+    store::Remembered,
     systemd::{bus::ManagerSocket, presence},
 };
 use activations::{Firings, HeldExec};
 use facts::Facts;
 use held::Waiting;
+use memory::{Found, Keeper};
 use processes::Cgroups;
 use recent::Recent;
 use stream::Stream;
@@ -69,6 +73,7 @@ pub(crate) struct Agent {
     held: Waiting,
     contents: Contents,
     stream: Stream,
+    keeper: Keeper,
     exits: bool,
     lost: u64,
     batch: Batch,
@@ -83,22 +88,36 @@ struct Batch {
 }
 
 impl Agent {
-    /// Attaches the probes, then reads what was there before them.
+    /// Attaches the probes, then reads what was there before them, and what earlier agents kept in
+    /// the directory `state`.
     pub(crate) fn start(
         choice: TierChoice,
         exits: bool,
         detector: Detector,
         stream: Stream,
+        host: &Host,
+        state: Option<&Path>,
     ) -> anyhow::Result<Self> {
         let mut probes = Probes::load(choice)?;
         let facts = Facts::read()?;
+        let Found {
+            mut database,
+            memory,
+            gap,
+        } = memory::open(state, host, facts.now());
         let mut kernel = probes.processes()?;
         let mut table = Table::new(Limits {
             tick: procs::tick_nanoseconds(),
             ..Limits::default()
         });
         let mut cgroups = Cgroups::default();
-        let (running, found) = seed(&facts, &mut kernel, &mut table, &mut cgroups)?;
+        let (running, found) = seed(
+            &facts,
+            &mut kernel,
+            &mut table,
+            &mut cgroups,
+            &memory.lineage,
+        )?;
         let watches = match (probes.file_tier, choice) {
             (Some(_), _) => Watches::by_programs(probes.watches()?),
             (None, TierChoice::Only(tier)) if tier != Tier::Tracepoint => {
@@ -132,6 +151,7 @@ impl Agent {
             held: Waiting::default(),
             contents: Contents::new(content::Limits::default()),
             stream,
+            keeper: Keeper::default(),
             exits,
             lost: 0,
             batch: Batch::default(),
@@ -140,8 +160,16 @@ impl Agent {
         agent
             .watching
             .refresh_targets(&mut agent.installed, &agent.facts);
-        agent.learn_contents();
+        let unread = agent.learn_contents();
         agent.tell_start();
+        if let Some(gap) = gap {
+            agent.tell_gap(gap);
+        }
+        let files = agent.recall(memory);
+        if let Some(database) = &mut database {
+            agent.tell_missed(database, &files, &unread);
+        }
+        agent.keeper.start(database, host)?;
         Ok(agent)
     }
 
@@ -290,6 +318,10 @@ impl Agent {
                 .refresh_targets(&mut self.installed, &self.facts);
         }
         self.look_into_new();
+        let now = self.facts.now();
+        self.keeper.tick(&self.table, now);
+        let troubles = self.keeper.troubles();
+        self.tell_troubles(troubles);
         let mut losses = self.losses.take();
         losses.extend(self.stream.losses());
         if !losses.is_empty() {
@@ -327,6 +359,9 @@ impl Agent {
         self.judge_all();
         self.tick();
         self.find(u64::MAX);
+        let now = self.facts.now();
+        let troubles = self.keeper.finish(&self.table, now, limit);
+        self.tell_troubles(troubles);
         let totals = self.stream.totals();
         let stopped = Health::Stopped {
             events: totals.events + 1,
@@ -350,6 +385,7 @@ fn seed(
     kernel: &mut KernelProcesses,
     table: &mut Table,
     cgroups: &mut Cgroups,
+    remembered: &Remembered,
 ) -> anyhow::Result<(Vec<presence::RunningManager>, Vec<ManagerSocket>)> {
     let seed = procs::seed(&facts.clock, &facts.users, &facts.mounts)?;
     let running = presence::running_managers(&seed.processes);
@@ -363,7 +399,6 @@ fn seed(
             && running
                 .iter()
                 .any(|manager| manager.tgid == process.key.tgid);
-        kernel.seed(process.key, process.spawner, manager);
         if let Some(path) = &process.cgroup {
             cgroups.seed(path);
         }
@@ -372,14 +407,27 @@ fn seed(
             .as_deref()
             .and_then(processes::resident)
             .map(Arc::new);
-        table.insert(
-            Known {
-                process: Arc::new(process),
+        let seeded = Known {
+            process: Arc::new(process),
+            cgroup: 0,
+            systemd,
+        };
+        let known = processes::recognised(seeded, remembered);
+        kernel.seed(known.process.key, known.process.spawner, manager);
+        table.insert(known, now);
+    }
+    for ancestor in remembered.ancestors() {
+        // It may have died since, and somebody still descends from it.
+        if table.get(&ancestor.key).is_none() {
+            let key = ancestor.key;
+            let known = Known {
+                process: ancestor,
                 cgroup: 0,
-                systemd,
-            },
-            now,
-        );
+                systemd: None,
+            };
+            table.insert(known, now);
+            table.end(&key, now);
+        }
     }
     Ok((running, sockets))
 }

@@ -7,8 +7,10 @@ use whodunit_common::process_flags;
 use super::facts::Facts;
 use crate::{
     event::{Exec, Exit, Origin, Process, SystemdContext},
+    host::procs::start_matches,
     kernel::{ExecSeen, ExitSeen, ManagedSeen, TaskSeen},
     lineage::{Credentials, Known, Table},
+    store::Remembered,
     systemd::{cgroup::unit_of_cgroup, command, environment::ServiceEnvironment},
 };
 
@@ -145,6 +147,7 @@ pub(crate) fn executed(
     };
     let process = Arc::new(Process {
         key: task.key,
+        boot: None,
         origin: Origin::Exec,
         spawner,
         exe,
@@ -253,6 +256,37 @@ pub(crate) fn resident(cgroup: &str) -> Option<SystemdContext> {
         cgroup: Some(cgroup.to_owned()),
         trigger: None,
     })
+}
+
+/// A process that procfs shows, as an earlier agent knew it: with its exact start and who spawned
+/// it, and with its image and unit, if it runs that still.
+pub(crate) fn recognised(seeded: Known, remembered: &Remembered) -> Known {
+    let shown = &seeded.process;
+    let it = remembered.live.iter().find(|live| {
+        let key = live.process.key;
+        key.tgid == shown.key.tgid && start_matches(key.start, shown.key.start)
+    });
+    let Some(it) = it else {
+        return seeded;
+    };
+    let file = |process: &Process| process.exe.as_ref().map(|exe| (exe.device, exe.inode));
+    let same_image = file(&it.process) == file(shown) && it.process.argv == shown.argv;
+    if same_image {
+        return Known {
+            process: Arc::clone(&it.process),
+            cgroup: it.cgroup,
+            systemd: it.systemd.clone().or(seeded.systemd),
+        };
+    }
+    let process = Process {
+        key: it.process.key,
+        spawner: it.process.spawner,
+        ..shown.as_ref().clone()
+    };
+    Known {
+        process: Arc::new(process),
+        ..seeded
+    }
 }
 
 /// Notes the end of a process.

@@ -1,6 +1,6 @@
 //! The loop of `whodunit run`.
 
-use std::{future::pending, time::Duration};
+use std::{future::pending, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{
@@ -49,6 +49,8 @@ pub struct Options {
     pub config: Config,
     /// The trusted state that findings are weighed by.
     pub baseline: Option<State>,
+    /// Where the store lies; `None`: nothing is kept.
+    pub state: Option<PathBuf>,
 }
 
 /// Runs until a signal, the end of the time, or enough events.
@@ -63,6 +65,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
         exits,
         config,
         baseline,
+        state,
     } = options;
     let host = Host::read();
     let encoder = Encoder::new(format, &host, style)?;
@@ -73,7 +76,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let detector = Detector::new(config.tunables, config.exceptions);
-    let mut agent = Agent::start(tier, exits, detector, stream)?;
+    let mut agent = Agent::start(tier, exits, detector, stream, &host, state.as_deref())?;
     // The kernel side's own words, if it has any, go to the log.
     let mut logger = agent.probes.log();
 

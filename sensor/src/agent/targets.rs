@@ -51,6 +51,20 @@ struct Target {
 }
 
 impl Targets {
+    /// The files that timed units name, and those that lie in the directories of well-known ones.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        let named = self.files.keys().map(PathBuf::from);
+        let hooks = HOOKS
+            .iter()
+            .filter_map(|(hook, _)| fs::read_dir(hook).ok())
+            .flatten()
+            .flatten()
+            .take(TARGETS_MAX)
+            .map(|entry| entry.path());
+        let wanted = |path: &PathBuf| path.to_str().is_some_and(|it| self.unit_of(it).is_some());
+        named.chain(hooks.filter(wanted)).collect()
+    }
+
     /// The timed unit that runs or reads `path`.
     pub(crate) fn unit_of(&self, path: &str) -> Option<&str> {
         if let Some(target) = self.files.get(path) {

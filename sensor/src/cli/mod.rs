@@ -8,6 +8,7 @@ mod logger;
 mod run;
 mod scan;
 mod timers;
+mod why;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,8 @@ enum Command {
     Baseline(baseline::Arguments),
     /// List the timers of every manager of this host, and what `systemctl list-timers` leaves out
     Timers(timers::Arguments),
+    /// Say who caused a unit, a file, a process or a finding
+    Why(why::Arguments),
 }
 
 /// Parses the arguments, does what they ask for, and says how it went.
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Scan(arguments) => scan::main(&arguments),
         Command::Baseline(arguments) => baseline::main(&arguments),
         Command::Timers(arguments) => timers::main(&arguments),
+        Command::Why(arguments) => why::main(&arguments),
     };
     match result {
         Ok(code) => code,

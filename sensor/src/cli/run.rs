@@ -50,6 +50,12 @@ pub(crate) struct Arguments {
     /// Take a saved state without looking at its signature
     #[arg(long, requires = "baseline", conflicts_with = "baseline_key")]
     baseline_unsigned: bool,
+    /// Keep what was seen in this directory, across restarts
+    #[arg(long, value_name = "DIR", default_value = crate::store::DIRECTORY)]
+    state: PathBuf,
+    /// Keep nothing
+    #[arg(long, conflicts_with = "state")]
+    no_state: bool,
     /// When compact output has colour
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
@@ -140,6 +146,8 @@ pub(crate) fn main(arguments: Arguments) -> anyhow::Result<ExitCode> {
         baseline,
         baseline_key,
         baseline_unsigned,
+        state,
+        no_state,
         color,
         utc,
     } = arguments;
@@ -179,6 +187,7 @@ pub(crate) fn main(arguments: Arguments) -> anyhow::Result<ExitCode> {
         exits,
         config,
         baseline,
+        state: (!no_state).then_some(state),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

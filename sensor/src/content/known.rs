@@ -54,6 +54,11 @@ impl Table {
         self.by_path.get(path).map(|entry| &entry.known)
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Path, &Known)> {
+        let all = self.by_path.iter();
+        all.map(|(path, entry)| (path.as_ref(), &entry.known))
+    }
+
     /// Whether one more with `bytes` of text fits without another going.
     pub(super) fn has_room(&self, path: &Path, bytes: usize) -> bool {
         self.by_path.len() < self.files_max && self.bytes + weight(path, bytes) <= self.bytes_max

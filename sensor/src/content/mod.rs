@@ -79,6 +79,17 @@ struct Draft {
     gaps: Vec<Gap>,
 }
 
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands<'a> {
+    /// A file with this SHA-256.
+    File(&'a str),
+    /// A symbolic link that says this.
+    Link(&'a str),
+    /// Something that was not read.
+    Unknown,
+}
+
 /// Captures contents, and knows the last one of each name.
 #[derive(Debug)]
 pub struct Contents {
@@ -151,6 +162,18 @@ impl Contents {
     /// name, which is still compared with what that name stood for.
     pub fn renamed(&mut self, from: &Path, to: &Path) {
         self.table.renamed(from, to);
+    }
+
+    /// All names of which something is known: what a link says, or the SHA-256 of a file.
+    pub fn all(&self) -> impl Iterator<Item = (&Path, Stands<'_>)> {
+        self.table.all().map(|(path, known)| {
+            let stands = match (&known.text, &known.sha256) {
+                (Some(text), _) if known.link => Stands::Link(text),
+                (_, Some(sha256)) => Stands::File(sha256),
+                _ => Stands::Unknown,
+            };
+            (path, stands)
+        })
     }
 
     fn previous(&self, path: &Path) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::gap::Gap;
 use super::known::Known;
@@ -24,6 +24,8 @@ pub struct Primed {
     pub known: usize,
     /// Those that are not, because they could not be read or a bound was reached.
     pub unknown: usize,
+    /// Which those are.
+    pub unread: Vec<PathBuf>,
     /// The first reason for that, or why not all was looked at.
     pub gap: Option<String>,
 }
@@ -31,6 +33,9 @@ pub struct Primed {
 impl Primed {
     fn missed(&mut self, path: &Path, why: &str) {
         self.unknown += 1;
+        if self.unread.len() < ENTRIES_MAX {
+            self.unread.push(path.to_owned());
+        }
         self.say(path, why);
     }
 

@@ -20,7 +20,7 @@ const CHANGES_MAX: usize = 64;
 pub struct Seen {
     /// `metadata.uid` of its event.
     pub uid: String,
-    /// `metadata.sequence` of its event: later changes have higher ones.
+    /// Later changes have higher ones; counted by [`Changes::note`].
     pub sequence: u64,
     /// When.
     pub time: Timestamp,
@@ -45,14 +45,18 @@ pub struct Changes {
     by_name: HashMap<String, VecDeque<Seen>>,
     /// Names in the order in which they were first changed.
     order: VecDeque<String>,
+    /// How many changes came so far.
+    count: u64,
 }
 
 impl Changes {
-    /// Keeps a change, if it concerns a unit.
-    pub fn note(&mut self, mut seen: Seen) {
+    /// Keeps a change, if it concerns a unit. Says which number it has.
+    pub fn note(&mut self, mut seen: Seen) -> u64 {
+        self.count += 1;
+        seen.sequence = self.count;
         self.forget_gone(&seen.change);
         let Some(name) = seen.change.unit.clone() else {
-            return;
+            return self.count;
         };
         if let Some(content) = &seen.change.content {
             // What was said of the content stays in the event; its hash is enough here.
@@ -75,6 +79,7 @@ impl Changes {
             changes.pop_front();
         }
         changes.push_back(seen);
+        self.count
     }
 
     /// What was done to a file that is gone is no cause any more: no unit rests on it.

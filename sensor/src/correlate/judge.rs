@@ -6,8 +6,8 @@ use super::changes::{Changes, Seen};
 use crate::{
     detect,
     event::{
-        Cause, CauseFile, Exec, Finding, Grade, LinkKind, Manager, Related, Timestamp, Trigger,
-        TriggerType, Verb,
+        Cause, CauseFile, Exec, Finding, Grade, LinkKind, Manager, ProcessKey, Related, Timestamp,
+        Trigger, TriggerType, Verb,
     },
     systemd::unit_name::{UnitName, UnitType},
 };
@@ -58,6 +58,21 @@ impl Correlator {
     /// Takes a change in.
     pub fn changed(&mut self, seen: Seen) {
         self.changes.note(seen);
+    }
+
+    /// Takes in what is known from before: changes, oldest first, and units that a finding was
+    /// made for when so many of them had happened.
+    pub fn remember(&mut self, past: Vec<Seen>, told: Vec<(Manager, String, usize)>) {
+        let numbers: Vec<u64> = past
+            .into_iter()
+            .map(|seen| self.changes.note(seen))
+            .collect();
+        for (manager, unit, count) in told {
+            let newest = count.checked_sub(1).and_then(|last| numbers.get(last));
+            if let Some(newest) = newest {
+                self.judged.insert((manager, unit), *newest);
+            }
+        }
     }
 
     /// Whether the unit of an exec can rest on a change at all. Cheap: asked for every exec.
@@ -181,6 +196,7 @@ fn finding(started: &Started<'_>, unit: &str, timer: Option<String>, changes: &[
     let cause = causes(started, unit, changes);
     let mut related: Vec<Related> = changes
         .iter()
+        .filter(|seen| !seen.uid.is_empty())
         .map(|seen| Related {
             uid: seen.uid.clone(),
             type_uid: seen.change.type_uid(),
@@ -230,6 +246,8 @@ fn causes(started: &Started<'_>, unit: &str, changes: &[Seen]) -> Vec<Cause> {
 /// The link that a change is in a chain.
 #[must_use]
 pub fn cause_of(seen: &Seen) -> Cause {
+    let writer = &seen.change.writer;
+    let known = writer.process.key != ProcessKey::default();
     Cause {
         link: if seen.is_link() {
             LinkKind::Linked
@@ -237,13 +255,14 @@ pub fn cause_of(seen: &Seen) -> Cause {
             LinkKind::Wrote
         },
         time: seen.time,
-        grade: Grade::Certain,
-        actor: Some(seen.change.writer.clone()),
+        // That it was written is certain; by whom, and when, is not where nobody saw it.
+        grade: if known { Grade::Certain } else { Grade::None },
+        actor: known.then(|| writer.clone()),
         file: Some(CauseFile {
             path: seen.change.path.clone(),
             sha256: seen.change.sha256().map(str::to_owned),
         }),
         unit: seen.change.unit.clone(),
-        event_uid: Some(seen.uid.clone()),
+        event_uid: Some(seen.uid.clone()).filter(|uid| !uid.is_empty()),
     }
 }

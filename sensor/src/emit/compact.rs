@@ -12,7 +12,7 @@ use super::text;
 use super::words::HealthMessage;
 use crate::event::{
     Actor, Body, Cause, Change, Event, Exec, Executable, Exit, Finding, Grade, Health, LinkKind,
-    Manager, Process, Severity, SystemdContext, Timestamp, TriggerType, Verb,
+    Manager, Process, ProcessKey, Severity, SystemdContext, Timestamp, TriggerType, Verb,
 };
 
 /// Widest command line, in characters.
@@ -87,6 +87,27 @@ pub fn line(event: &Event, style: &Style) -> String {
         Body::Health(health) => line.health(health),
     }
     line.out
+}
+
+/// Who, after those they descend from, as lines name them.
+#[must_use]
+pub fn who(process: &Process, ancestry: &[Arc<Process>]) -> String {
+    let style = Style {
+        color: false,
+        zone: TimeZone::UTC,
+        utc: true,
+    };
+    let mut line = Line {
+        out: String::new(),
+        style: &style,
+    };
+    line.chain(process, ancestry);
+    line.out
+}
+
+/// Appends text of strangers, safe for a terminal and at most `limit` characters wide.
+pub fn printable(out: &mut String, text: &str, limit: usize) {
+    text::push(out, text, limit);
 }
 
 fn put(out: &mut String, args: std::fmt::Arguments<'_>) {
@@ -283,10 +304,17 @@ impl Line<'_> {
             self.content(content);
         }
         self.by(&change.writer);
+        if let Some(between) = change.between {
+            self.push(", after ");
+            self.minute(between.after);
+        }
     }
 
     fn by(&mut self, actor: &Actor) {
         self.push("  by ");
+        if actor.process.key == ProcessKey::default() {
+            return self.push("?");
+        }
         self.chain(&actor.process, &actor.ancestry);
     }
 
@@ -346,6 +374,21 @@ impl Line<'_> {
         self.grade(cause.grade);
     }
 
+    /// Date and time without seconds.
+    fn minute(&mut self, time: Timestamp) {
+        let civil = civil(time, &self.style.zone);
+        self.paint(sgr::DIM, |out| match civil {
+            Some(then) => {
+                let date = then.date();
+                put(
+                    out,
+                    format_args!("{date} {:02}:{:02}", then.hour(), then.minute()),
+                );
+            }
+            None => out.push('?'),
+        });
+    }
+
     /// A link's line up to its object. A link of another day shows its date instead of
     /// milliseconds.
     fn link_start(&mut self, now: Timestamp, time: Timestamp, verb: &str) {
@@ -353,13 +396,7 @@ impl Line<'_> {
         let zone = &self.style.zone;
         match (civil(now, zone), civil(time, zone)) {
             (Some(today), Some(then)) if today.date() != then.date() => {
-                self.paint(sgr::DIM, |out| {
-                    let date = then.date();
-                    put(
-                        out,
-                        format_args!("{date} {:02}:{:02}", then.hour(), then.minute()),
-                    );
-                });
+                self.minute(time);
                 self.push("  ");
             }
             _ => self.time(time),

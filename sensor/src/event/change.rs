@@ -1,6 +1,6 @@
 //! One thing done to a watched file or directory.
 
-use super::{Actor, Content};
+use super::{Actor, Content, Timestamp};
 
 pub use whodunit_common::Verb;
 
@@ -91,6 +91,15 @@ pub struct FileIdentity {
     pub uid: u32,
 }
 
+/// When a change was made that nobody saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Between {
+    /// When the agent last knew the file without it.
+    pub after: Timestamp,
+    /// When it was found.
+    pub before: Timestamp,
+}
+
 /// One change.
 #[derive(Clone, Debug)]
 pub struct Change {
@@ -118,6 +127,8 @@ pub struct Change {
     pub writer: Actor,
     /// What is in the file after the change, when that was looked at.
     pub content: Option<Box<Content>>,
+    /// Of a change that was made while no agent ran: when that can have been.
+    pub between: Option<Between>,
 }
 
 impl Change {

@@ -44,6 +44,8 @@ pub struct Executable {
 pub struct Process {
     /// Its identity.
     pub key: ProcessKey,
+    /// Id of the boot in which it ran, if that is not this one: its key means nothing here then.
+    pub boot: Option<Arc<str>>,
     /// How it is known.
     pub origin: Origin,
     /// Who called fork or clone for it; `None` when that is not known.
@@ -94,6 +96,7 @@ impl Process {
     pub fn of_key(key: ProcessKey, spawner: Option<ProcessKey>, started: Timestamp) -> Self {
         Self {
             key,
+            boot: None,
             origin: Origin::Unknown,
             spawner,
             exe: None,

@@ -184,6 +184,7 @@ fn read_process(
     };
     let start = stat.starttime.saturating_mul(tick_nanoseconds());
     let process = Process {
+        boot: None,
         key: ProcessKey::new(u32::try_from(stat.pid).unwrap_or(0), start),
         origin: Origin::Procfs,
         spawner: None,

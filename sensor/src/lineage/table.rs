@@ -163,6 +163,12 @@ impl Table {
         found
     }
 
+    /// The processes that have not ended.
+    pub fn living(&self) -> impl Iterator<Item = &Known> {
+        let all = self.by_pid.values().flatten();
+        all.filter(|entry| !entry.ended).map(|entry| &entry.known)
+    }
+
     /// Counters.
     #[must_use]
     pub fn stats(&self) -> TableStats {

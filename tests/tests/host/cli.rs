@@ -107,7 +107,9 @@ fn an_output_that_cannot_be_opened_is_named() {
         return;
     }
     for path in ["/nonexistent-dir/x", "/etc"] {
-        let output = whodunit(&["run", "--output", path]).output().unwrap();
+        let output = whodunit(&["run", "--no-state", "--output", path])
+            .output()
+            .unwrap();
         let line = complaint(&output, &[2]);
         assert!(
             line.starts_with("whodunit: ") && line.contains(path),
@@ -135,7 +137,11 @@ fn nobody_is_told_what_is_missing() {
     );
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    let Ok(output) = command.arg(&copy).args(["run", "--count", "1"]).output() else {
+    let Ok(output) = command
+        .arg(&copy)
+        .args(["run", "--no-state", "--count", "1"])
+        .output()
+    else {
         return skip("no setpriv");
     };
     let line = complaint(&output, &[3]);

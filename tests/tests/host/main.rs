@@ -15,3 +15,4 @@ mod lineage;
 mod output;
 mod processes;
 mod scan;
+mod store;

@@ -10,7 +10,10 @@ use crate::cli::keep_busy_until_exit;
 
 fn run(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
-    command.arg("run").args(arguments).stdin(Stdio::null());
+    command
+        .args(["run", "--no-state"])
+        .args(arguments)
+        .stdin(Stdio::null());
     command.stderr(Stdio::piped());
     command
 }

@@ -332,6 +332,17 @@ impl<H> Activations<H> {
         }
     }
 
+    /// Takes in the verdict on an activation from before, whose processes may still run.
+    pub fn recall(
+        &mut self,
+        manager: Manager,
+        unit: String,
+        invocation: String,
+        judgement: Judgement,
+    ) {
+        self.remember((manager, unit, Some(invocation)), judgement);
+    }
+
     fn remember(&mut self, key: Key, judgement: Judgement) {
         while self.judged.len() >= JUDGED_MAX
             && let Some(oldest) = self.order.pop_front()

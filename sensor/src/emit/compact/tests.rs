@@ -16,6 +16,7 @@ fn at(wall: u64) -> Timestamp {
 
 fn process(pid: u32, path: &str, argv: &[&str], auid: Option<u32>) -> Process {
     Process {
+        boot: None,
         key: ProcessKey::new(pid, u64::from(pid) * 1000),
         origin: Origin::Exec,
         spawner: Some(ProcessKey::new(1, 1)),
@@ -102,6 +103,7 @@ fn change(verb: Verb, path: &str) -> Change {
         tier: Tier::Lsm,
         writer: tee(),
         content: None,
+        between: None,
     }
 }
 

@@ -79,6 +79,11 @@ fn process_uid(key: ProcessKey, boot: &str) -> Option<ProcessUid<'_>> {
     key.is_known().then_some(ProcessUid { boot, key })
 }
 
+/// The boot in which a process ran: this one, unless it says otherwise.
+fn boot_of<'a>(process: &'a Process, boot: &'a str) -> &'a str {
+    process.boot.as_deref().unwrap_or(boot)
+}
+
 /// The argument vector as one line.
 pub(super) struct CommandLine<'a>(&'a Process);
 
@@ -248,7 +253,7 @@ impl<'a> ProcessObject<'a> {
             euid: seen.then_some(process.euid),
             session: process.session.map(|id| Numbered { uid: Text(id) }),
             ancestry,
-            ..Self::of_key(process.key, boot)
+            ..Self::of_key(process.key, boot_of(process, boot))
         }
     }
 
@@ -327,7 +332,7 @@ impl Serialize for Ancestry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.processes.iter().map(|process| ProcessEntity {
             pid: process.key.tgid,
-            uid: process_uid(process.key, self.boot),
+            uid: process_uid(process.key, boot_of(process, self.boot)),
             name: known(process.name()),
             path: process.exe.as_ref().and_then(|exe| known(&exe.path)),
             cmd_line: command_line(process).filter(|_| self.command_lines),
@@ -353,6 +358,14 @@ impl<'a> Actor<'a> {
         }
     }
 
+    /// Nobody knows who; the schema wants something of an actor.
+    pub(super) fn unknown() -> Self {
+        Self {
+            process: None,
+            app_name: Some("unknown"),
+        }
+    }
+
     /// Who spawned `process`.
     pub(super) fn spawner(
         process: &'a Process,
@@ -368,11 +381,7 @@ impl<'a> Actor<'a> {
         }
         match process.spawner {
             Some(key) => Self::process(ProcessObject::of_key(key, boot)),
-            // The schema wants something of an actor.
-            None => Self {
-                process: None,
-                app_name: Some("unknown"),
-            },
+            None => Self::unknown(),
         }
     }
 }

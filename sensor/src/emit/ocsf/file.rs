@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::common::{Actor, Ancestry, File, Metadata, ProcessObject, Text, User};
 use super::content::ContentObject;
-use super::unmapped::{DeviceNumber, Mode, Who, device, lineage, mode};
+use super::unmapped::{DeviceNumber, Mode, Who, device, is_nobody, lineage, mode};
 use crate::emit::words;
 use crate::event::{Change, Event, FileClass, Verb};
 
@@ -56,10 +56,19 @@ struct ChangeObject<'a> {
     truncates: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<ContentObject<'a>>,
-    tier: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    between: Option<BetweenObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<&'static str>,
     writer: Who<'a>,
     /// Who asked the writer for it; nothing in the vocabulary tells yet.
     on_behalf_of: Option<Who<'a>>,
+}
+
+#[derive(Serialize)]
+struct BetweenObject {
+    after: u64,
+    before: u64,
 }
 
 struct Message<'a>(&'a Change);
@@ -69,6 +78,9 @@ impl std::fmt::Display for Message<'_> {
         let Change {
             verb, path, writer, ..
         } = self.0;
+        if is_nobody(&writer.process) {
+            return write!(f, "unknown {} {path}", words::past(*verb));
+        }
         let name = match writer.process.name() {
             "" => "a process",
             name => name,
@@ -97,11 +109,15 @@ pub(super) fn change<'a>(event: &'a Event, change: &'a Change, boot: &'a str) ->
         time: event.time.wall_millis(),
         message: Text(Message(change)),
         metadata: Metadata::new(event, "change"),
-        actor: Actor::process(ProcessObject::new(
-            &writer.process,
-            Ancestry::full(&writer.ancestry, boot),
-            boot,
-        )),
+        actor: if is_nobody(&writer.process) {
+            Actor::unknown()
+        } else {
+            Actor::process(ProcessObject::new(
+                &writer.process,
+                Ancestry::full(&writer.ancestry, boot),
+                boot,
+            ))
+        },
         file: File {
             size: content
                 .and_then(|content| content.size)
@@ -131,7 +147,12 @@ pub(super) fn change<'a>(event: &'a Event, change: &'a Change, boot: &'a str) ->
                 mode: mode(object.mode),
                 truncates: change.truncates,
                 content: content.map(ContentObject::new),
-                tier: change.tier.as_str(),
+                between: change.between.map(|between| BetweenObject {
+                    after: between.after.wall_millis(),
+                    before: between.before.wall_millis(),
+                }),
+                // Found by looking, not seen by any probe.
+                tier: change.between.is_none().then(|| change.tier.as_str()),
                 writer: Who::actor(writer),
                 on_behalf_of: None,
             },

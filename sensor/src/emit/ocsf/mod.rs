@@ -16,7 +16,7 @@ mod unmapped;
 
 use serde::Serialize;
 
-use crate::event::{Body, Event};
+use crate::event::{Actor, Body, Event};
 use crate::host::Host;
 
 /// The schema version that events follow.
@@ -76,6 +76,12 @@ impl Ocsf {
         out.extend_from_slice(&self.tail);
         Ok(())
     }
+}
+
+/// Somebody as `unmapped.change.writer` names them.
+#[must_use]
+pub fn who(actor: &Actor) -> serde_json::Value {
+    serde_json::to_value(unmapped::Who::actor(actor)).unwrap_or_default()
 }
 
 fn write<T: Serialize>(out: &mut Vec<u8>, value: &T) -> Result<(), serde_json::Error> {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::common::{CommandLine, Text, command_line, known, millis};
-use crate::event::{Actor, Cause, CauseFile, Executable, Origin, Process, SystemdContext, Trigger};
+use crate::event::{
+    Actor, Cause, CauseFile, Executable, Origin, Process, ProcessKey, SystemdContext, Trigger,
+};
 
 /// A device number as /proc/self/mountinfo prints it: `major:minor`.
 pub(super) fn device(raw: u32) -> Option<Text<DeviceNumber>> {
@@ -141,9 +143,13 @@ impl<'a> TriggerObject<'a> {
 /// A process as causes and changes name it.
 #[derive(Serialize)]
 pub(super) struct Who<'a> {
-    pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     start: Option<u64>,
+    /// Where it ran in another boot than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boot_uid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,9 +167,10 @@ pub(super) struct Who<'a> {
 impl<'a> Who<'a> {
     fn new(process: &'a Process) -> Self {
         Self {
-            pid: process.key.tgid,
+            pid: (!is_nobody(process)).then_some(process.key.tgid),
             start: process.key.is_known().then_some(process.key.start),
-            name: known(process.name()),
+            boot_uid: process.boot.as_deref(),
+            name: known(process.name()).or_else(|| is_nobody(process).then_some("unknown")),
             path: process.exe.as_ref().and_then(|exe| known(&exe.path)),
             cmd_line: command_line(process),
             uid: (process.origin != Origin::Unknown).then_some(process.uid),
@@ -174,10 +181,15 @@ impl<'a> Who<'a> {
 
     pub(super) fn actor(actor: &'a Actor) -> Self {
         Self {
-            ancestry: Some(Ancestors(&actor.ancestry)),
+            ancestry: (!is_nobody(&actor.process)).then_some(Ancestors(&actor.ancestry)),
             ..Self::new(&actor.process)
         }
     }
+}
+
+/// Whether this stands for somebody whom nobody saw.
+pub(super) fn is_nobody(process: &Process) -> bool {
+    process.key == ProcessKey::default()
 }
 
 struct Ancestors<'a>(&'a [Arc<Process>]);
@@ -194,7 +206,9 @@ pub(super) struct CauseLink<'a> {
     link: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<u64>,
-    boot_ns: u64,
+    /// Nothing of another boot: time since then means nothing here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boot_ns: Option<u64>,
     grade: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<Who<'a>>,
@@ -222,7 +236,7 @@ impl Serialize for Chain<'_> {
             CauseLink {
                 link: cause.link.as_str(),
                 time: millis(cause.time),
-                boot_ns: cause.time.boot,
+                boot_ns: (cause.time.boot != 0).then_some(cause.time.boot),
                 grade: cause.grade.as_str(),
                 process: cause.actor.as_ref().map(Who::actor),
                 file: cause

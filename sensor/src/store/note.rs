@@ -1,0 +1,166 @@
+//! What the agent has the store keep.
+
+use std::sync::Arc;
+
+use crate::event::{
+    Actor, Change, Manager, Process, ProcessKey, SystemdContext, Timestamp, Trigger,
+};
+use crate::systemd::load_path::Serves;
+
+/// One thing to keep.
+#[derive(Clone, Debug)]
+pub enum Note {
+    /// A file changed.
+    Change(Box<ChangeNote>),
+    /// It became known who asked for a change.
+    Request(Box<RequestNote>),
+    /// A finding was made that rests on changes up to this one.
+    Told {
+        /// Whose unit.
+        manager: Manager,
+        /// The unit.
+        unit: String,
+        /// `metadata.uid` of the newest change.
+        uid: String,
+    },
+    /// A finding.
+    Finding(Box<FindingNote>),
+    /// A timer elapsed.
+    Firing(FiringNote),
+    /// A unit was started.
+    Run(Box<RunNote>),
+    /// Processes came and went.
+    Lineage(LineageNote),
+    /// The agent watches, as of this wall time in nanoseconds.
+    Alive(u64),
+}
+
+impl Note {
+    /// What it is called when it is lost.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Change(_) => "change",
+            Self::Request(_) => "request",
+            Self::Told { .. } => "told",
+            Self::Finding(_) => "finding",
+            Self::Firing(_) => "firing",
+            Self::Run(_) => "run",
+            Self::Lineage(_) => "lineage",
+            Self::Alive(_) => "alive",
+        }
+    }
+
+    /// Whether it is committed at once: the others may wait for company.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        matches!(
+            self,
+            Self::Change(_) | Self::Request(_) | Self::Told { .. } | Self::Finding(_)
+        )
+    }
+}
+
+/// A change of a file.
+#[derive(Clone, Debug)]
+pub struct ChangeNote {
+    /// `metadata.uid` of its event; `None` for what was there when first looked at.
+    pub uid: Option<String>,
+    /// When.
+    pub time: Timestamp,
+    /// Whose manager reads the file.
+    pub serves: Serves,
+    /// What.
+    pub change: Arc<Change>,
+    /// Who asked the writer for it, and by which method.
+    pub request: Option<(Actor, String)>,
+}
+
+/// Who asked for a change that is kept already. Requests can become known after the change they led
+/// to.
+#[derive(Clone, Debug)]
+pub struct RequestNote {
+    /// `metadata.uid` of the change.
+    pub change: String,
+    /// Who asked.
+    pub by: Actor,
+    /// By which method: `EnableUnitFiles`.
+    pub method: String,
+}
+
+/// A finding.
+#[derive(Clone, Debug)]
+pub struct FindingNote {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// When, in nanoseconds since the epoch.
+    pub time: u64,
+    /// Stable id of the detection.
+    pub code: String,
+    /// OCSF `severity_id`.
+    pub severity: u8,
+    /// The unit it is about.
+    pub unit: Option<String>,
+    /// Its title.
+    pub title: String,
+    /// The event as OCSF.
+    pub event: String,
+}
+
+/// An elapse of a timer.
+#[derive(Clone, Debug)]
+pub struct FiringNote {
+    /// Whose timer.
+    pub manager: Manager,
+    /// The timer.
+    pub timer: String,
+    /// When.
+    pub time: Timestamp,
+    /// `metadata.uid` of its event.
+    pub uid: String,
+    /// What it starts.
+    pub triggers: Vec<String>,
+}
+
+/// A start of a unit.
+#[derive(Clone, Debug)]
+pub struct RunNote {
+    /// Whose unit.
+    pub manager: Manager,
+    /// The unit.
+    pub unit: String,
+    /// The start.
+    pub invocation: Option<String>,
+    /// When its first process was executed.
+    pub time: Timestamp,
+    /// Why.
+    pub trigger: Trigger,
+    /// Of a unit that another one brought: why that one was started.
+    pub behind: Option<Trigger>,
+    /// The first process.
+    pub process: Actor,
+    /// `metadata.uid` of its exec.
+    pub uid: String,
+}
+
+/// How the living processes differ from what is kept.
+#[derive(Clone, Debug, Default)]
+pub struct LineageNote {
+    /// Processes that are new or run another image, with what they descend from.
+    pub live: Vec<LiveProcess>,
+    /// Processes that ended.
+    pub gone: Vec<ProcessKey>,
+}
+
+/// A living process.
+#[derive(Clone, Debug)]
+pub struct LiveProcess {
+    /// The process.
+    pub process: Arc<Process>,
+    /// Its spawner first.
+    pub ancestry: Vec<Arc<Process>>,
+    /// Inode number of its cgroup.
+    pub cgroup: u64,
+    /// The unit it runs in.
+    pub systemd: Option<Arc<SystemdContext>>,
+}
