@@ -67,10 +67,14 @@ struct VmArgs {
     /// Directory for the events, logs, and what the script leaves in $WHODUNIT_OUT.
     #[arg(long)]
     out: PathBuf,
+    /// Times to boot with the same disks; in each $WHODUNIT_BOOT says which one it is. The script
+    /// may end any but the last as it likes, by a cut of the power too.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    boots: u32,
     /// Kernel package in place of the suite's own, as PACKAGE or PACKAGE/SUITE.
     #[arg(long)]
     kernel: Option<String>,
-    /// Seconds from power-on to power-off.
+    /// Seconds from power-on to power-off, of each boot.
     #[arg(long, default_value_t = 300)]
     timeout: u64,
     /// Agent to run; target/release/whodunit when not given.
@@ -105,6 +109,7 @@ pub(crate) fn dispatch() -> Result<ExitCode> {
                 kernel: args.kernel,
                 script: args.script,
                 out: args.out,
+                boots: args.boots,
                 binary: args.binary,
                 sensor_args: args.args,
                 timeout: Duration::from_secs(args.timeout),

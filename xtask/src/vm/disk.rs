@@ -34,18 +34,37 @@ pub(super) fn make(tree: &Path, disk: &Path) -> Result<()> {
     )
 }
 
+/// Copies an image; what is empty in it stays so.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut copy = Command::new("cp");
+    util::check_quiet(
+        copy.args(["--sparse=always", "--reflink=auto"])
+            .arg(from)
+            .arg(to),
+    )
+}
+
+/// Repairs the disk for the next boot, as a host's own fsck would after a cut of the power, and
+/// takes out what that boot writes itself; it is kept in `out`.
+pub(super) fn between_boots(disk: &Path, out: &Path) -> Result<()> {
+    repair(disk)?;
+    util::create_dir(out)?;
+    for name in ["stderr.log", "events.ndjson", "script.log", "status"] {
+        let kept = format!("dump /out/{name} \"{}\"", out.join(name).display());
+        let remove = format!("rm /out/{name}");
+        for request in [kept, remove] {
+            // It fails where there is no such file, which is as good.
+            let mut debugfs = Command::new(tool("debugfs")?);
+            let done = debugfs.args(["-w", "-R", &request]).arg(disk).output();
+            done.context("cannot start debugfs")?;
+        }
+    }
+    Ok(())
+}
+
 /// Copies the disk's /out into `out`.
 pub(super) fn read_back(disk: &Path, work: &Path, out: &Path) -> Result<()> {
-    // The guest powers off without unmounting. Exit status 1 means repaired, which is the rule.
-    let mut fsck = Command::new(tool("e2fsck")?);
-    let status = fsck.args(["-fy"]).arg(disk).output();
-    let code = status.context("cannot start e2fsck")?.status.code();
-    anyhow::ensure!(
-        code.is_some_and(|code| code < 4),
-        "e2fsck cannot repair {}",
-        disk.display()
-    );
-
+    repair(disk)?;
     let mut debugfs = Command::new(tool("debugfs")?);
     let request = format!("rdump /out \"{}\"", work.display());
     util::check_quiet(debugfs.args(["-R", &request]).arg(disk))?;
@@ -60,6 +79,19 @@ pub(super) fn read_back(disk: &Path, work: &Path, out: &Path) -> Result<()> {
         fs::rename(entry.path(), &to)
             .with_context(|| format!("cannot move results to {}", to.display()))?;
     }
+    Ok(())
+}
+
+fn repair(disk: &Path) -> Result<()> {
+    // The guest powers off without unmounting. Exit status 1 means repaired, which is the rule.
+    let mut fsck = Command::new(tool("e2fsck")?);
+    let status = fsck.args(["-fy"]).arg(disk).output();
+    let code = status.context("cannot start e2fsck")?.status.code();
+    anyhow::ensure!(
+        code.is_some_and(|code| code < 4),
+        "e2fsck cannot repair {}",
+        disk.display()
+    );
     Ok(())
 }
 

@@ -46,6 +46,9 @@ fail() { echo "$*" >/out/failure; say "failed: $*"; end; exit 1; }
 
 exec {never}<> <(:)
 say started
+read -r cmdline </proc/cmdline
+export WHODUNIT_BOOT=${cmdline##*whodunit.boot=}
+WHODUNIT_BOOT=${WHODUNIT_BOOT%% *}
 # Whatever the boot still has to do is not the script's doing.
 systemctl is-system-running --wait >/dev/null
 say booted

@@ -28,6 +28,8 @@ pub(crate) struct Job {
     pub(crate) script: PathBuf,
     /// Directory for what comes back.
     pub(crate) out: PathBuf,
+    /// How often the machine is booted with the same disks.
+    pub(crate) boots: u32,
     /// Agent to run; the release build when None.
     pub(crate) binary: Option<PathBuf>,
     /// Further arguments of `whodunit run`.
@@ -80,15 +82,30 @@ pub(crate) fn run(job: &Job) -> Result<Outcome> {
     disk::make(&work.0.join("tree"), &disk)?;
     phases.mark("disk", start.elapsed());
 
+    let root = (job.boots > 1).then(|| work.0.join("root.img"));
+    if let Some(root) = &root {
+        disk::copy(&image.disk, root)?;
+    }
     let console = job.out.join("console.log");
-    let machine = qemu::Machine {
-        image: &image,
-        cmdline: suite.cmdline,
-        disk: &disk,
-    };
-    let ended = qemu::run(&machine, &console, job.timeout, |name| {
-        phases.mark(name, start.elapsed());
-    });
+    let mut ended = Ok(());
+    for boot in 1..=job.boots {
+        let machine = qemu::Machine {
+            image: &image,
+            cmdline: suite.cmdline,
+            disk: &disk,
+            root: root.as_deref(),
+            boot,
+        };
+        ended = qemu::run(&machine, &console, job.timeout, |name| {
+            phases.mark(name, start.elapsed());
+        });
+        if ended.is_err() || boot == job.boots {
+            break;
+        }
+        disk::between_boots(&disk, &job.out.join(format!("boot-{boot}")))?;
+        let kept = job.out.join(format!("console-{boot}.log"));
+        fs::rename(&console, &kept).with_context(|| format!("no {}", console.display()))?;
+    }
     // Even after a failure: what came so far says why.
     let read = disk::read_back(&disk, &work.0, &job.out);
     phases.mark("results", start.elapsed());

@@ -17,6 +17,10 @@ pub(super) struct Machine<'a> {
     /// The suite's own additions to the kernel command line.
     pub(super) cmdline: &'a str,
     pub(super) disk: &'a Path,
+    /// A copy of the image that may be written to.
+    pub(super) root: Option<&'a Path>,
+    /// Which boot with these disks it is, from 1 on.
+    pub(super) boot: u32,
 }
 
 /// `panic=-1` with `-no-reboot` ends QEMU at a panic; the guest is trusted, so it need not pay for
@@ -92,6 +96,8 @@ fn command(machine: &Machine<'_>, console: &Path) -> Result<Command> {
         image,
         cmdline,
         disk,
+        root,
+        boot,
     } = machine;
     // setpriv: a killed test must not leave its machine running.
     let mut command = Command::new("setpriv");
@@ -113,16 +119,23 @@ fn command(machine: &Machine<'_>, console: &Path) -> Result<Command> {
             "-nic",
             "none",
         ])
-        .args(["-rtc", &format!("base={}", clock()?)])
+        .args(["-rtc", &format!("base={}", clock(*boot)?)])
         .arg("-serial")
         .arg(format!("file:{}", option_path(console)?))
         .arg("-kernel")
         .arg(&image.kernel)
         .arg("-initrd")
         .arg(&image.initrd)
-        .args(["-append", &format!("{CMDLINE} {cmdline}")]);
+        .args([
+            "-append",
+            &format!("{CMDLINE} {cmdline} whodunit.boot={boot}"),
+        ]);
     // The image is never written; the disk is read back after the machine is off.
-    for (id, file, snapshot) in [("root", &*image.disk, "on"), ("job", *disk, "off")] {
+    let root = match root {
+        Some(copy) => ("root", *copy, "off"),
+        None => ("root", &*image.disk, "on"),
+    };
+    for (id, file, snapshot) in [root, ("job", *disk, "off")] {
         let file = option_path(file)?;
         command
             .arg("-drive")
@@ -134,15 +147,16 @@ fn command(machine: &Machine<'_>, console: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// The guest's time at power-on: tomorrow at ten.
+/// The guest's time at power-on: tomorrow at ten, and an hour later for each further boot.
 ///
 /// Tomorrow, so that no file of the image is from the future; at ten, so that none of the
 /// distribution's daily timers comes due during a run, whenever it is made.
-fn clock() -> Result<String> {
+fn clock(boot: u32) -> Result<String> {
     let date = util::capture(Command::new("date").args(["-u", "-d", "tomorrow", "+%Y-%m-%d"]));
     Ok(format!(
-        "{}T10:00:00",
-        date.context("cannot run `date`")?.trim()
+        "{}T{:02}:00:00",
+        date.context("cannot run `date`")?.trim(),
+        9 + boot.min(14)
     ))
 }
 
