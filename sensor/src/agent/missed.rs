@@ -98,18 +98,23 @@ impl Agent {
         memory: &Memory,
         unread: &HashSet<PathBuf>,
     ) {
+        let aliases = self.aliases();
+        let named_twice = |path: &Path| aliases.iter().any(|alias| path.starts_with(alias));
         let now: HashMap<PathBuf, Now> = self
             .contents
             .all()
+            .filter(|(path, _)| !named_twice(path))
             .map(|(path, stands)| (path.to_owned(), as_kept(stands)))
             .collect();
+        let unread = unread.iter().filter(|path| !named_twice(path));
+        let unread: HashSet<PathBuf> = unread.cloned().collect();
         let time = self.facts.now();
         let class = |path: &Path| {
             let found = changes::found(path, &self.facts, &self.watching)?;
             Some(found.change.class)
         };
         let exists = |path: &Path| std::fs::symlink_metadata(path).is_ok();
-        let found = compare(memory, &now, unread, class, exists);
+        let found = compare(memory, &now, &unread, class, exists);
         let between = Between {
             after: Timestamp {
                 boot: 0,
@@ -151,6 +156,18 @@ impl Agent {
             self.stream.send(&event);
             self.remember_missed(event, classified);
         }
+    }
+
+    /// Load paths that lead to another one, as `/lib` to `/usr/lib`: changes are told by that one's
+    /// name.
+    fn aliases(&self) -> Vec<PathBuf> {
+        let dirs = self.watching.paths.dirs().iter();
+        let dirs: HashSet<PathBuf> = dirs.map(|dir| PathBuf::from(&dir.path)).collect();
+        let leads_to_another = |dir: &&PathBuf| {
+            let real = std::fs::canonicalize(dir);
+            real.is_ok_and(|real| real != **dir && dirs.contains(&real))
+        };
+        dirs.iter().filter(leads_to_another).cloned().collect()
     }
 
     fn remember_missed(&mut self, event: Event, classified: Classified) {

@@ -42,6 +42,8 @@ const HOOKS: [(&str, &str); 13] = [
 #[derive(Debug, Default)]
 pub(crate) struct Targets {
     files: HashMap<String, Target>,
+    /// The names of the same files without links, by which changes are told.
+    real: HashMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -54,6 +56,7 @@ impl Targets {
     /// The files that timed units name, and those that lie in the directories of well-known ones.
     pub(crate) fn paths(&self) -> Vec<PathBuf> {
         let named = self.files.keys().map(PathBuf::from);
+        let named = named.map(|path| fs::canonicalize(&path).unwrap_or(path));
         let hooks = HOOKS
             .iter()
             .filter_map(|(hook, _)| fs::read_dir(hook).ok())
@@ -69,6 +72,9 @@ impl Targets {
     pub(crate) fn unit_of(&self, path: &str) -> Option<&str> {
         if let Some(target) = self.files.get(path) {
             return Some(&target.unit);
+        }
+        if let Some(unit) = self.real.get(path) {
+            return Some(unit);
         }
         let (directory, name) = path.rsplit_once('/')?;
         let hook = HOOKS.iter().find(|(hook, _)| *hook == directory)?;
@@ -141,6 +147,12 @@ impl Targets {
             let Ok(identity) = facts.mounts.identify(&real) else {
                 continue;
             };
+            if real != Path::new(path)
+                && self.real.len() < TARGETS_MAX
+                && let Some(real) = real.to_str()
+            {
+                self.real.insert(real.to_owned(), target.unit.clone());
+            }
             let regular = identity.mode & 0o170_000 == 0o100_000;
             let same = target.identity.is_some_and(|known| {
                 (known.device, known.inode) == (identity.device, identity.inode)
