@@ -64,6 +64,7 @@ fn change(verb: Verb, path: &str, class: FileClass) -> Change {
             sha256: Some("aa".to_owned()),
             ..Content::default()
         })),
+        between: None,
     }
 }
 

@@ -105,7 +105,7 @@ fn a_change_is_remembered_with_its_writer() {
     let mut opened = open(dir.path(), BOOT);
     assert!(opened.memory.alive.is_none() && opened.memory.files.is_empty());
     let note = changed("a-1", 30, change(UNIT, Verb::Create, Some("aa"), tee()));
-    opened.database.keep(&[note.clone()]).unwrap();
+    opened.database.keep(std::slice::from_ref(&note)).unwrap();
     // The answer may get lost on the way: a second try is no second change.
     opened.database.keep(&[note]).unwrap();
     drop(opened);

@@ -49,15 +49,21 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
 pub(super) fn between_boots(disk: &Path, out: &Path) -> Result<()> {
     repair(disk)?;
     util::create_dir(out)?;
+    let mut requests = Vec::new();
     for name in ["stderr.log", "events.ndjson", "script.log", "status"] {
-        let kept = format!("dump /out/{name} \"{}\"", out.join(name).display());
-        let remove = format!("rm /out/{name}");
-        for request in [kept, remove] {
-            // It fails where there is no such file, which is as good.
-            let mut debugfs = Command::new(tool("debugfs")?);
-            let done = debugfs.args(["-w", "-R", &request]).arg(disk).output();
-            done.context("cannot start debugfs")?;
-        }
+        requests.push(format!("dump /out/{name} \"{}\"", out.join(name).display()));
+        requests.push(format!("rm /out/{name}"));
+    }
+    // They are on the root disk by now, and the initramfs does not copy over links.
+    for name in ["whodunit.service", "whodunit-vm.service"] {
+        let wants = "/overlay/usr/lib/systemd/system/multi-user.target.wants";
+        requests.push(format!("rm {wants}/{name}"));
+    }
+    for request in requests {
+        // It fails where there is no such file, which is as good.
+        let mut debugfs = Command::new(tool("debugfs")?);
+        let done = debugfs.args(["-w", "-R", &request]).arg(disk).output();
+        done.context("cannot start debugfs")?;
     }
     Ok(())
 }
