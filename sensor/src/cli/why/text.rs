@@ -71,8 +71,7 @@ mod tests {
                         ├─ unit file  /etc/a\\x1b[2J\n\
                         │  │   one\n\
                         │  └─ wrote  tee\n\
-                        └─ ran  12:00  /bin/true\n     \
-                             two\n";
+                        └─ ran  12:00  /bin/true\n       two\n";
         assert_eq!(render(&tree), expected);
     }
 }
