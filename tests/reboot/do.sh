@@ -47,7 +47,9 @@ second() {
     # An upgrade: another file, another process.
     cp /usr/bin/whodunit /usr/bin/whodunit.new
     mv /usr/bin/whodunit.new /usr/bin/whodunit
-    systemctl restart whodunit.service
+    systemctl stop whodunit.service
+    : >"$WHODUNIT_OUT/stderr.log" # what the one before it said is not to be taken for this one's
+    systemctl start whodunit.service
     until_done 60 grep -q '^ready' "$WHODUNIT_OUT/stderr.log"
     : >/run/fire
     until_done 90 test -e /run/fired
