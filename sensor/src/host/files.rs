@@ -98,6 +98,29 @@ impl FileStamp {
 ///
 /// When it is anything else, too large, or cannot be read.
 pub fn read_regular(path: &Path, limit: u64) -> Result<(Vec<u8>, FileStamp), ReadError> {
+    let (file, stamp) = open_regular(path, limit)?;
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|source| ReadError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
+        return Err(ReadError::TooLarge {
+            path: path.to_owned(),
+            limit,
+        });
+    }
+    Ok((bytes, stamp))
+}
+
+/// Opens a regular file of at most `limit` bytes, as [`read_regular`] does. It can still grow.
+///
+/// # Errors
+///
+/// When it is anything else, too large, or cannot be opened.
+pub fn open_regular(path: &Path, limit: u64) -> Result<(File, FileStamp), ReadError> {
     let fail = |source| ReadError::Io {
         path: path.to_owned(),
         source,
@@ -109,24 +132,16 @@ pub fn read_regular(path: &Path, limit: u64) -> Result<(Vec<u8>, FileStamp), Rea
             path: path.to_owned(),
         });
     }
-    let too_large = || ReadError::TooLarge {
-        path: path.to_owned(),
-        limit,
-    };
     if meta.len() > limit {
-        return Err(too_large());
+        return Err(ReadError::TooLarge {
+            path: path.to_owned(),
+            limit,
+        });
     }
     // The very inode that was looked at, whatever the name leads to now.
     let link = PathBuf::from(format!("/proc/self/fd/{}", place.as_raw_fd()));
     let file = open(&link, libc::O_NONBLOCK | libc::O_NOCTTY).map_err(fail)?;
-    let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(fail)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
-        return Err(too_large());
-    }
-    Ok((bytes, FileStamp::of(&meta)))
+    Ok((file, FileStamp::of(&meta)))
 }
 
 fn open(path: &Path, flags: i32) -> io::Result<File> {

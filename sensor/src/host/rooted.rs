@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use std::{fs, iter};
 
 use super::access::Acl;
-use super::files::{FileStamp, ReadError, read_regular};
+use super::files::{FileStamp, ReadError, open_regular, read_regular};
 
 /// Most links on the way of one path, as in the kernel (`MAXSYMLINKS`).
 const MAX_LINKS: usize = 40;
@@ -195,6 +195,19 @@ impl Root {
             source,
         })?;
         read_regular(&self.outside(&real), limit).map(|(bytes, _)| bytes)
+    }
+
+    /// Opens a regular file of at most `limit` bytes; links are followed inside the tree.
+    ///
+    /// # Errors
+    ///
+    /// As [`Root::read`].
+    pub fn open(&self, path: &Path, limit: u64) -> Result<fs::File, ReadError> {
+        let real = self.canonicalize(path).map_err(|source| ReadError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        open_regular(&self.outside(&real), limit).map(|(file, _)| file)
     }
 
     /// The first `most` names of a directory that are text, sorted, and whether there are more.

@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 use super::{FileFacts, Owned};
+use crate::event::{PackageFile, Shipped};
 use crate::host::packages::Packages;
 use crate::host::rooted::Root;
 
 /// Largest file whose content is hashed.
-pub(super) const HASHED_MAX: u64 = 64 << 20;
+pub(super) const HASHED_MAX: u64 = 1 << 30;
 
 /// Largest file whose text is kept.
 const TEXT_MAX: u64 = 64 << 10;
@@ -52,13 +54,12 @@ impl<'a> Files<'a> {
             Some(known) => known.clone(),
             None => {
                 let looked = self.look(&key, regular);
-                self.known.insert(key, looked.clone());
+                self.known.insert(key.clone(), looked.clone());
                 looked
             }
         };
-        // A link may belong to a package when what it leads to does not.
         let owned = match owned {
-            Owned::No => self.owner(path, None),
+            Owned::No if path != key => self.link_owner(path, regular),
             owned => owned,
         };
         FileFacts {
@@ -86,18 +87,49 @@ impl<'a> Files<'a> {
     }
 
     fn look(&mut self, path: &Path, regular: bool) -> (Option<String>, Owned) {
-        let read = regular.then(|| self.root.read(path, HASHED_MAX));
-        let bytes = match read {
-            Some(Ok(bytes)) => Some(bytes),
-            Some(Err(error)) => {
-                self.problems.push(error.to_string());
-                None
+        let (mut md5, mut sha256) = (None, None);
+        if regular {
+            match self.digests(path) {
+                Ok(digests) => (md5, sha256) = (Some(digests.0), Some(digests.1)),
+                Err(problem) => self.problems.push(problem),
             }
-            None => None,
-        };
-        let md5 = bytes.as_ref().map(|bytes| Md5::digest(bytes).into());
-        let sha256 = bytes.map(|bytes| hex(&Sha256::digest(&bytes)));
+        }
         (sha256, self.owner(path, md5.as_ref()))
+    }
+
+    /// MD5, by which packages know a file, and SHA-256 in hex.
+    fn digests(&self, path: &Path) -> Result<([u8; 16], String), String> {
+        let file = self.root.open(path, HASHED_MAX);
+        let mut file = file.map_err(|error| error.to_string())?.take(HASHED_MAX);
+        let (mut md5, mut sha256) = (Md5::new(), Sha256::new());
+        let mut buffer = vec![0; 128 << 10];
+        loop {
+            let count = match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
+            };
+            let bytes = buffer.get(..count).unwrap_or_default();
+            md5.update(bytes);
+            sha256.update(bytes);
+        }
+        Ok((md5.finalize().into(), hex(&sha256.finalize())))
+    }
+
+    /// Whom a path belongs to that leads to a file of nobody's.
+    fn link_owner(&mut self, path: &Path, regular: bool) -> Owned {
+        match self.owner(path, None) {
+            // A package brought a file, and now a link is there.
+            Owned::By(file) if file.shipped == Shipped::NoContent => Owned::By(PackageFile {
+                shipped: Shipped::Different,
+                ..file
+            }),
+            // A package's link to what is no file, as a mask.
+            Owned::By(file) if !regular => Owned::By(file),
+            // The link is a package's, what it leads to is not.
+            _ => Owned::No,
+        }
     }
 
     fn owner(&mut self, path: &Path, md5: Option<&[u8; 16]>) -> Owned {

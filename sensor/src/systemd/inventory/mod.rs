@@ -93,7 +93,7 @@ impl FileFacts {
     /// Whether it is as its package brought it: the content is the same, or it has none.
     #[must_use]
     pub fn is_shipped(&self) -> bool {
-        matches!(&self.owned, Owned::By(file) if file.shipped != Shipped::Different)
+        matches!(&self.owned, Owned::By(file) if matches!(file.shipped, Shipped::Same | Shipped::NoDigest))
     }
 
     /// Whether it is known to belong to no package.
