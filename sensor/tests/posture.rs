@@ -26,7 +26,7 @@ fn with_program(tree: &mut Tree) {
         .unit("app.service", SERVICE);
 }
 
-const CASES: [Case; 62] = [
+const CASES: [Case; 67] = [
     (
         "command-writable",
         |t| {
@@ -611,6 +611,56 @@ const CASES: [Case; 62] = [
         },
         Informational,
         "",
+    ),
+    (
+        "command-setuid",
+        |t| {
+            t.unit(
+                "app.service",
+                "[Service]\nExecStart=/bin/sh -c 'cp /bin/sh /opt/s; chmod 4755 /opt/s'\n",
+            );
+        },
+        High,
+        "app.service",
+    ),
+    (
+        "unit-place-writable",
+        |t| {
+            // Nothing is there yet: whoever can make it decides what is.
+            t.file("usr/local/lib/x", "").mode("usr/local/lib", 0o777);
+        },
+        Critical,
+        "/usr/local/lib",
+    ),
+    (
+        "privilege-rules-writable",
+        |t| {
+            std::fs::create_dir_all(t.at("etc/sudoers.d")).expect("mkdir");
+            t.mode("etc/sudoers.d", 0o777);
+        },
+        Critical,
+        "/etc/sudoers.d",
+    ),
+    (
+        "command-modified",
+        |t| {
+            // The package's file is gone, and a link to somebody's is in its place.
+            std::fs::remove_file(t.at("usr/sbin/logrotate")).expect("remove");
+            t.program("opt/x", "ELF")
+                .link("/opt/x", "usr/sbin/logrotate");
+        },
+        High,
+        "/usr/sbin/logrotate",
+    ),
+    (
+        "unit-file-modified",
+        |t| {
+            std::fs::remove_file(t.at("usr/lib/systemd/system/logrotate.service")).expect("remove");
+            t.file("opt/x.service", SERVICE)
+                .link("/opt/x.service", "usr/lib/systemd/system/logrotate.service");
+        },
+        High,
+        "logrotate.service",
     ),
 ];
 

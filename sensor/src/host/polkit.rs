@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::rooted::Root;
 
-const DIRECTORIES: [&str; 4] = [
+/// Where rules are looked for.
+pub const DIRECTORIES: [&str; 4] = [
     "/etc/polkit-1/rules.d",
     "/run/polkit-1/rules.d",
     "/usr/local/share/polkit-1/rules.d",

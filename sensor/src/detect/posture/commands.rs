@@ -1,7 +1,7 @@
 //! What the commands of units say, and the scripts that they run.
 
-use super::content::{Hit, encoded, invisible, network};
-use super::targets::line_of;
+use super::content::{Hit, encoded, invisible, makes_setuid, network};
+use super::targets::{SETUID, line_of};
 use super::techniques::{T1027, T1036, T1059_004, T1105, T1543_002, T1564_001};
 use super::{of_unit, weigh};
 use crate::event::{Posture, Rule, Severity};
@@ -123,6 +123,10 @@ fn of_command(unit: &UnitFacts, command: &CommandFacts, results: &mut Vec<Postur
         if let Some(hit) = network(text).first() {
             let message = format!("{whose} {}", hit.what);
             add(&NETWORK, Severity::Critical, message, vec![shown(hit)]);
+        }
+        if let Some(hit) = makes_setuid(text).first() {
+            let message = format!("{whose} {}", hit.what);
+            add(&SETUID, Severity::High, message, vec![shown(hit)]);
         }
         if let Some(hit) = encoded(text).first() {
             let message = format!("{whose} {}", hit.what);

@@ -167,6 +167,32 @@ pub(super) fn encoded(text: &str) -> Vec<Hit> {
     hits
 }
 
+/// Commands that make a program setuid.
+pub(super) fn makes_setuid(text: &str) -> Vec<Hit> {
+    let sets = |word: &str| {
+        let octal = word.len() >= 4 && word.chars().all(|c| c.is_digit(8));
+        let digits = word.trim_start_matches('0');
+        let letters = word.contains('+') && word.ends_with('s') && !word.contains('/');
+        letters && !word.starts_with("g+") || octal && digits.len() == 4 && digits >= "4000"
+    };
+    let mut hits = Vec::new();
+    for line in lines(text) {
+        let chmod = has_word(&line, &["chmod"]) && line.split_whitespace().any(sets);
+        let install = has_word(&line, &["install"])
+            && line.split_whitespace().any(|word| {
+                let mode = word
+                    .strip_prefix("--mode=")
+                    .or_else(|| word.strip_prefix("-m"));
+                sets(mode.filter(|mode| !mode.is_empty()).unwrap_or(word))
+            });
+        if chmod || install {
+            let what = "makes a program setuid";
+            hits.push(Hit { what, line });
+        }
+    }
+    hits
+}
+
 /// A long word of nothing but base64's or hex digits, upper, lower and digits mixed.
 fn is_blob(word: &str) -> bool {
     let word = word.trim_matches(|c: char| "\"'`()".contains(c));
@@ -263,6 +289,30 @@ mod tests {
             &"a".repeat(200),
         ] {
             assert_eq!(encoded(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn setuid() {
+        for text in [
+            "chmod u+s /tmp/x",
+            "chmod 4755 /tmp/x",
+            "/bin/chmod 06755 x",
+            "cp /bin/sh /tmp/x && chmod +s /tmp/x",
+            "install -m 4755 x y",
+            "install -m4755 x y",
+        ] {
+            assert_eq!(makes_setuid(text).len(), 1, "{text}");
+        }
+        for text in [
+            "chmod 755 x",
+            "chmod 2755 x",
+            "chmod g+s x",
+            "chmod +x a/s",
+            "install -m 0755 x y",
+            "echo 4755",
+        ] {
+            assert_eq!(makes_setuid(text), [], "{text}");
         }
     }
 

@@ -81,11 +81,12 @@ pub(super) static ODD_PLACE: Rule = Rule {
 
 pub(super) static SETUID: Rule = Rule {
     id: "command-setuid",
-    title: "A unit runs a setuid program that no package brought",
+    title: "A unit runs a setuid program that no package brought, or makes one",
     techniques: &[T1548_001],
     is_analytic: false,
-    severity: "high",
-    explanation: "The program has its owner's rights for everybody who starts it.",
+    severity: "high; for commands that set the bit a step less when they do not run as root, and informational \
+               when the unit is a package's",
+    explanation: "A setuid program has its owner's rights for everybody who starts it.",
     check: "Who made it setuid, and what for?",
     silence: "Take the bit away, and give the unit the rights it needs.",
 };

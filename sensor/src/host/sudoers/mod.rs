@@ -82,7 +82,7 @@ pub struct Sudoers {
     pub grants: Vec<Grant>,
     /// Whom `Defaults !authenticate` frees of the password: `` for all, else a user list.
     pub unauthenticated: Vec<String>,
-    /// The files that were read.
+    /// The files that were read, and the directories that they are in.
     pub files: Vec<PathBuf>,
     /// What could not be read or understood.
     pub problems: Vec<String>,
@@ -130,6 +130,7 @@ fn read_file(root: &Root, path: &Path, depth: usize, sudoers: &mut Sudoers) {
         }
         match root.list(&target, FILES_MAX) {
             Ok((names, _)) => {
+                sudoers.files.push(target.clone());
                 // sudo skips what editors and package managers leave.
                 let names = names
                     .iter()

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn parsed(text: &str) -> Sudoers {
@@ -143,5 +145,22 @@ fn includes_are_followed() {
             .iter()
             .any(|it| it.contains("too many includes"))
     );
+    assert!(sudoers.files.contains(&PathBuf::from("/etc/sudoers.d")));
     assert!(read(&Root::at(&at("none"))).files.is_empty());
+}
+
+proptest! {
+    /// Text made of what the format is made of, in any order.
+    #[test]
+    fn any_text_is_read(words in prop::collection::vec(
+        prop::sample::select(vec![
+            "alice", "ALL", "=", "(", ")", ":", ",", "!", "NOPASSWD:", "User_Alias", "A", "Cmnd_Alias",
+            "\\", "\"", "\n", " ", "#", "#1000", "/bin/x", "@include", "Defaults", "sha224:", "CWD=", "é",
+        ]),
+        0..60,
+    )) {
+        let sudoers = parsed(&words.concat());
+        let lines = words.concat().lines().count();
+        prop_assert!(sudoers.grants.len() <= lines && sudoers.problems.len() <= 2 * lines);
+    }
 }

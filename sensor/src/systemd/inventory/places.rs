@@ -23,6 +23,12 @@ pub(super) fn collect(files: &mut Files<'_>, paths: &LoadPaths, inventory: &mut 
         let path = Path::new(&dir.path);
         let trace = files.root.trace(path);
         let End::Found(real) = &trace.end else {
+            // Whoever can make a directory that is not there is as good as its owner. In a home
+            // that is its user.
+            let own = matches!(dir.serves, Serves::User(_) | Serves::Capsule(_));
+            if !own && matches!(trace.end, End::Missing(_)) {
+                add(files, dir, path.to_owned(), inventory);
+            }
             continue;
         };
         if !seen.insert(real.clone()) {
