@@ -85,10 +85,11 @@ timer again OnActiveSec=1
 truth act-again.service 'timer act-again.timer' 'restart act-again.service' ...
 
 # The second timer elapses while it runs.
-unit act-busy.service '[Service]' Type=oneshot 'ExecStart=/bin/sleep 6'
+unit act-busy.service '[Service]' Type=oneshot 'ExecStartPre=/bin/touch /run/act/busy' \
+    'ExecStart=/bin/sleep 15'
 timer busy OnActiveSec=1
-timer busy-b OnActiveSec=4 Unit=act-busy.service
-truth act-busy.service 'timer act-busy.timer'
+timer busy-b OnActiveSec=1 Unit=act-busy.service
+truth act-busy.service 'timer act-busy.timer' 'timer act-busy.timer'
 
 # The job waits, and the manager reads its files again meanwhile.
 unit act-slow.service '[Service]' Type=oneshot 'ExecStart=/bin/sleep 8'
@@ -123,7 +124,7 @@ truth act-run.service 'timer act-run.timer'
 
 systemctl daemon-reload
 systemctl start act-{rep,simple,inact,cal,past,stale,unset,id,tpl,two-a,chain,tgt}.timer
-systemctl start act-{drop,again,busy,busy-b,cond,own,gone,clock,zone}.timer act-inst@x.timer .act-dot.timer
+systemctl start act-{drop,again,busy,cond,own,gone,clock,zone}.timer act-inst@x.timer .act-dot.timer
 systemctl start act-reqt.timer
 systemctl start act-forged.service
 rm -f /run/act/forged
@@ -131,6 +132,8 @@ systemctl start act-forged.timer
 systemctl start --no-block act-slow.service
 systemctl start act-wait.timer
 systemd-run -q --unit act-run --on-active=1 --timer-property=AccuracySec=100ms /bin/touch /run/act/run
+await busy
+systemctl start act-busy-b.timer
 await rep inact cal past stale unset id inst@ tpl@ dot two link tgt reqt dropped own gone forged run
 systemctl start act-two-b.timer
 await two

@@ -15,13 +15,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use whodunit_tests::{Event, Kind, binary};
+use whodunit_tests::{Event, Kind, binary, skip};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/activation/run.sh");
 
 /// Timers of which the script knows that they elapsed and nothing ran.
 const RAN_NOTHING: [&str; 2] = ["act-busy-b.timer", "act-cond.timer"];
+/// From how many milliseconds on for a start a machine, or what else it has to do, is too slow for the
+/// bus to be heard in the time that a verdict has.
+const SLOW: u64 = 500;
 /// Of all starts at least this many are expected: else the script did not get far.
 const LEAST: usize = 500;
 
@@ -241,12 +244,16 @@ fn what_started_each_unit() {
             wrong.len()
         ));
     }
-    // Before 252 the manager does not say which timer it was.
-    if suite != "bullseye" && certain * 100 < timers.len() * 95 {
-        faults.push(format!("{certain} of {} timer runs certain", timers.len()));
-    }
-    if wait(1000) > 2000 {
-        faults.push(format!("a verdict came after {} ms", wait(1000)));
+    if round_trip(&out) > SLOW {
+        skip("how many timers' runs are certain, and after how long: this machine is too busy");
+    } else {
+        // Before 252 the manager does not say which timer it was.
+        if suite != "bullseye" && certain * 100 < timers.len() * 95 {
+            faults.push(format!("{certain} of {} timer runs certain", timers.len()));
+        }
+        if wait(1000) > 2000 {
+            faults.push(format!("a verdict came after {} ms", wait(1000)));
+        }
     }
     for timer in RAN_NOTHING {
         let fired = |event: &&Event| event.kind() == Kind::Job && event.text("job/name") == timer;
