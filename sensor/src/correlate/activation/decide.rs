@@ -471,9 +471,14 @@ impl World {
             let why = format!("a job that nothing else explains, for the owner of {bus_name}");
             return trigger(TriggerType::Bus, None, Grade::Hint, why);
         }
-        // A device that is there already may come to want more.
+        // A device that is there already may come to want more. A path or socket that waits and runs
+        // again at once is told as running all the time; a path leaves its name in the job.
         let wanted = links.pulled_by.iter().any(|by| by.ends_with(".device"));
-        let grade = if self.whole(job.at) && !wanted {
+        let quick = links
+            .triggered_by
+            .iter()
+            .any(|by| !by.ends_with(".timer") && !(untriggered && by.ends_with(".path")));
+        let grade = if self.whole(job.at) && !wanted && !quick {
             Grade::Probable
         } else {
             Grade::Hint
