@@ -83,11 +83,21 @@ fn a_timer_that_fires_after_a_reboot_and_an_upgrade_names_its_planter() {
     assert!(finding.mentions("/bin/touch /run/fired"), "{finding:?}");
 
     let tree = text("why.txt");
-    for words in ["plant.sh", "later.timer", "fired", "/bin/touch /run/fired"] {
+    for words in [
+        "→ bash(",
+        "later.timer",
+        "fired",
+        "ran",
+        "/bin/touch /run/fired",
+    ] {
         assert!(tree.contains(words), "no {words}:\n{tree}");
     }
     let facts: Value = serde_json::from_str(&text("why.json")).unwrap();
     assert_eq!(facts["what"], "later.service");
+    assert!(
+        facts.to_string().contains("bash plant.sh later"),
+        "{facts:#}"
+    );
     assert!(text("why.dot").starts_with("digraph"));
     assert!(text("why.mmd").starts_with("flowchart"));
 }

@@ -391,6 +391,7 @@ fn seed(
     let running = presence::running_managers(&seed.processes);
     let sockets = ManagerSocket::among(&seed);
     let now = facts.now().boot;
+    let ancestors = remembered.ancestors();
     for mut process in seed.processes {
         // A process whose parent is PID 1 may as well be an orphan.
         let parent = seed.reapers.get(&process.key.tgid).copied();
@@ -412,11 +413,11 @@ fn seed(
             cgroup: 0,
             systemd,
         };
-        let known = processes::recognised(seeded, remembered);
+        let known = processes::recognised(seeded, remembered, &ancestors);
         kernel.seed(known.process.key, known.process.spawner, manager);
         table.insert(known, now);
     }
-    for ancestor in remembered.ancestors() {
+    for ancestor in ancestors {
         // It may have died since, and somebody still descends from it.
         if table.get(&ancestor.key).is_none() {
             let key = ancestor.key;

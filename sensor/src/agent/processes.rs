@@ -10,7 +10,7 @@ use crate::{
     host::procs::start_matches,
     kernel::{ExecSeen, ExitSeen, ManagedSeen, TaskSeen},
     lineage::{Credentials, Known, Table},
-    store::Remembered,
+    store::{LiveProcess, Remembered},
     systemd::{cgroup::unit_of_cgroup, command, environment::ServiceEnvironment},
 };
 
@@ -260,22 +260,37 @@ pub(crate) fn resident(cgroup: &str) -> Option<SystemdContext> {
 
 /// A process that procfs shows, as an earlier agent knew it: with its exact start and who spawned
 /// it, and with its image and unit, if it runs that still.
-pub(crate) fn recognised(seeded: Known, remembered: &Remembered) -> Known {
+///
+/// One that was forked and executed nothing is known by those that descend from it: `ancestors`.
+pub(crate) fn recognised(
+    seeded: Known,
+    remembered: &Remembered,
+    ancestors: &[Arc<Process>],
+) -> Known {
     let shown = &seeded.process;
-    let it = remembered.live.iter().find(|live| {
-        let key = live.process.key;
+    let is_it = |process: &Process| {
+        let key = process.key;
         key.tgid == shown.key.tgid && start_matches(key.start, shown.key.start)
-    });
-    let Some(it) = it else {
-        return seeded;
+    };
+    let live = remembered.live.iter().find(|live| is_it(&live.process));
+    let above = || ancestors.iter().find(|process| is_it(process));
+    let it = match (live, live.is_none().then(above).flatten()) {
+        (Some(live), _) => live.clone(),
+        (None, Some(process)) => LiveProcess {
+            process: Arc::clone(process),
+            ancestry: Vec::new(),
+            cgroup: 0,
+            systemd: None,
+        },
+        (None, None) => return seeded,
     };
     let file = |process: &Process| process.exe.as_ref().map(|exe| (exe.device, exe.inode));
     let same_image = file(&it.process) == file(shown) && it.process.argv == shown.argv;
     if same_image {
         return Known {
-            process: Arc::clone(&it.process),
+            process: it.process,
             cgroup: it.cgroup,
-            systemd: it.systemd.clone().or(seeded.systemd),
+            systemd: it.systemd.or(seeded.systemd),
         };
     }
     let process = Process {

@@ -73,12 +73,30 @@ impl<'a> Asker<'a> {
     }
 
     fn unit(&self, unit: &str, manager: &Manager) -> anyhow::Result<Option<Node>> {
+        let findings = self.history.findings_of_unit(unit)?;
+        if findings.is_empty() && !self.is_known(unit)? {
+            return Ok(None);
+        }
         let mut seen = BTreeSet::new();
         let mut node = self.unit_node("", unit, manager, &mut seen, 0)?;
-        for finding in self.history.findings_of_unit(unit)?.iter().take(3) {
+        for finding in findings.iter().take(3) {
             node.children.push(self.finding_line(finding));
         }
-        Ok((!node.children.is_empty()).then_some(node))
+        Ok(Some(node))
+    }
+
+    /// Whether anything is kept of the unit itself: drop-ins for all of its type say nothing of it.
+    fn is_known(&self, unit: &str) -> anyhow::Result<bool> {
+        let template = UnitName::parse(unit).ok();
+        let template = template.and_then(|name| name.template());
+        let mut names = vec![unit];
+        names.extend(template.as_ref().map(UnitName::as_str));
+        for name in names {
+            if !self.history.versions_of_unit(name)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(!self.history.runs(unit, 1)?.is_empty() || self.history.firings(unit, 1)?.1 > 0)
     }
 
     /// A unit with the files it rests on, what leads to it, and its starts.
