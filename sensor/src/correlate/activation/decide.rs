@@ -477,7 +477,7 @@ impl World {
         let quick = links
             .triggered_by
             .iter()
-            .any(|by| !by.ends_with(".timer") && !(untriggered && by.ends_with(".path")));
+            .any(|by| !(by.ends_with(".timer") || untriggered && by.ends_with(".path")));
         let grade = if self.whole(job.at) && !wanted && !quick {
             Grade::Probable
         } else {
