@@ -225,7 +225,8 @@ impl UnitName {
         let body = prefix.strip_suffix('-').unwrap_or(prefix);
         let dash = body.rfind('-').filter(|&at| at > 0)?;
         let cut = body.get(..=dash)?;
-        let text = match self.instance() {
+        // A template's prefixes are no templates: `foo-.service` reaches every `foo-bar@i.service`.
+        let text = match self.instance().filter(|instance| !instance.is_empty()) {
             Some(instance) => format!("{cut}@{instance}.{}", self.kind),
             None => format!("{cut}.{}", self.kind),
         };
