@@ -12,7 +12,8 @@ use whodunit::{
     detect::{Detector, Tunables, catalogue},
     event::{
         Actor, Change, Content, Diff, Executable, FileClass, FileIdentity, Finding, Grade, Origin,
-        Process, ProcessKey, Severity, Tier, Timestamp, UnitSettings, Verb,
+        PackageFile, Packaging, Process, ProcessKey, Severity, Shipped, Tier, Timestamp,
+        Transaction, UnitSettings, Verb,
     },
     systemd::load_path::Serves,
 };
@@ -60,6 +61,8 @@ fn change(verb: Verb, path: &str, class: FileClass) -> Change {
         truncates: false,
         tier: Tier::Lsm,
         writer: by(process(4100, "/usr/bin/tee", 0)),
+        unseen: None,
+        packaging: None,
         content: Some(Box::new(Content {
             sha256: Some("aa".to_owned()),
             ..Content::default()
@@ -123,6 +126,42 @@ fn judged(change: Change, serves: Serves) -> Option<Finding> {
     let mut findings = detector.due(LATER);
     assert!(findings.len() <= 1, "one change, one finding: {findings:?}");
     findings.pop()
+}
+
+/// A change in a package manager's run.
+fn packaged(change: Change, verified: bool, shipped: Shipped) -> Change {
+    let packaging = Packaging {
+        transaction: Some(Transaction {
+            manager: Arc::new(process(9, "/usr/bin/dpkg", 0)),
+            verified,
+            package: Some("x".to_owned()),
+        }),
+        owner: Some(PackageFile {
+            package: "x".to_owned(),
+            version: None,
+            shipped,
+        }),
+    };
+    Change {
+        packaging: Some(Box::new(packaging)),
+        ..change
+    }
+}
+
+#[test]
+fn what_a_package_brought_is_informational() {
+    let path = "/usr/lib/systemd/system/x.timer";
+    let weigh = |verb, verified, shipped| {
+        let change = packaged(change(verb, path, FileClass::UnitFile), verified, shipped);
+        judged(change, Serves::System).expect("a finding").severity
+    };
+    let informational = Severity::Informational;
+    assert_eq!(weigh(Verb::Rename, true, Shipped::Same), informational);
+    assert_eq!(weigh(Verb::Symlink, true, Shipped::NoDigest), informational);
+    // Another content than the package's, a package manager that is none, a write nobody saw.
+    assert_ne!(weigh(Verb::Rename, true, Shipped::Different), informational);
+    assert_ne!(weigh(Verb::Rename, false, Shipped::Same), informational);
+    assert_ne!(weigh(Verb::Load, true, Shipped::Same), informational);
 }
 
 #[track_caller]

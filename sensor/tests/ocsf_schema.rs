@@ -272,6 +272,7 @@ fn exits_are_valid() {
 fn every_change_is_valid() {
     for verb in Verb::ALL {
         check(Body::Change(minimal_change(verb)));
+        check(Body::Change(packaged_change(verb)));
         for class in [
             FileClass::UnitFile,
             FileClass::DropIn,
@@ -332,6 +333,31 @@ fn a_change_tells_what_the_file_says() {
     assert_eq!(value["settings"]["runs"], json!(["A=\u{1b}[2J", ""]));
     change.content = Some(Box::default());
     assert_eq!(told(&change)["unmapped"]["change"]["content"], json!({}));
+}
+
+#[test]
+fn a_change_names_its_package_and_who_was_not_seen() {
+    let told = |verb| {
+        let value = check(Body::Change(packaged_change(verb)));
+        value["unmapped"]["change"].clone()
+    };
+    let write = told(Verb::Closed);
+    assert_eq!(
+        write["package"],
+        json!({"name": "upd", "version": "1.0-1", "shipped": "same"})
+    );
+    assert_eq!(write["transaction"]["verified"], true);
+    assert_eq!(write["transaction"]["package"], "upd");
+    assert_eq!(
+        write["transaction"]["manager"]["cmd_line"],
+        "apt-get install upd"
+    );
+    assert!(write.get("unseen").is_none());
+    let load = told(Verb::Load);
+    assert_eq!(load["unseen"]["restored"], true);
+    assert_eq!(load["unseen"]["since"], 1_795_356_130_020_u64);
+    assert!(load["unseen"]["until"].as_u64() > load["unseen"]["since"].as_u64());
+    assert_eq!(load["writer"], Value::Null);
 }
 
 #[test]

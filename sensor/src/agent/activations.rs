@@ -142,6 +142,7 @@ impl Agent {
             BusFact::UnitPath(paths) if self.watching.set_unit_path(manager, paths) => {
                 self.survey();
             }
+            BusFact::Reloading(false) => self.churn.reloaded(self.facts.now().boot),
             _ => {}
         }
         let mut out = Vec::new();

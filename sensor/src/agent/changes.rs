@@ -88,6 +88,8 @@ fn described(seen: ChangeSeen, named: Named, table: &mut Table, facts: &Facts) -
         writer,
         content: None,
         between: None,
+        unseen: None,
+        packaging: None,
     }
 }
 
@@ -186,6 +188,8 @@ pub(crate) fn seen_by_marks(
             writer,
             content: None,
             between: None,
+            unseen: None,
+            packaging: None,
         },
         event.is_directory,
         false,
@@ -234,6 +238,10 @@ fn classify(
     let is = |class: FileClass| move |found: &load_paths::Classified| found.class == class;
     let structural = directory
         || change.verb == Verb::Symlink && new.as_ref().is_some_and(is(FileClass::Directory));
+    // dpkg keeps what it replaces under a temporary name beside it: nothing leaves by that.
+    if change.verb == Verb::Link && new.as_ref().is_some_and(is(FileClass::Other)) {
+        return None;
+    }
     // Out of a load path counts as much as into one.
     let new = new.filter(|new| !is(FileClass::Other)(new));
     let old = old.filter(|old| !is(FileClass::Other)(old));
@@ -300,6 +308,8 @@ pub(crate) fn found(path: &Path, facts: &Facts, watching: &Watching) -> Option<C
             writer: unknown,
             content: None,
             between: None,
+            unseen: None,
+            packaging: None,
         },
         object.mode & 0o170_000 == 0o040_000,
         false,

@@ -1,31 +1,27 @@
 //! File changes: from what was seen to what is told.
 
-use std::{
-    collections::HashSet,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use super::{
     Agent,
     changes::{self, Classified},
+    churn::{Fate, Kept},
     held::Held,
 };
 use crate::{
     correlate::Seen,
-    event::{Body, Change, Event, FileClass, Finding, Health, LossCount, Timestamp, Verb},
+    event::{Body, Change, Event, FileClass, Finding, Health, LossCount, Manager, Timestamp, Verb},
     kernel::{
         ChangeSeen,
         fanotify::{FileChange, FileEvent, Scope},
     },
+    systemd::load_path::is_generated,
 };
 
 /// How long a rename or link may take to land, in nanoseconds.
 const LANDING_MAX: u64 = 100_000_000;
 /// Least time between two looks at which places exist, in nanoseconds.
 const SURVEY_INTERVAL: u64 = 50_000_000;
-/// Most entries of one directory that are told when it comes into view.
-const FOUND_MAX: usize = 4096;
 
 impl Agent {
     /// A change that the programs report.
@@ -155,16 +151,29 @@ impl Agent {
                 self.tell_held(held);
             }
         }
+        while let Some(Kept { change, time, .. }) = self.churn.due(now) {
+            self.tell_change(change, time);
+        }
+        self.tell_suspects(now);
     }
 
-    /// Tells all that waits: a verdict may rest on it.
+    /// Tells all that waits: a verdict may rest on it. But for what a reload has removed: no unit
+    /// rests on that.
     pub(super) fn tell_all(&mut self) {
         while let Some(held) = self.held.all() {
             self.tell_held(held);
         }
+        self.tell_suspects(u64::MAX);
     }
 
-    fn tell_held(&mut self, held: Held) {
+    /// Tells what a reload did and did not undo: nothing more will come.
+    pub(super) fn tell_churn(&mut self) {
+        while let Some(Kept { change, time, .. }) = self.churn.due(u64::MAX) {
+            self.tell_change(change, time);
+        }
+    }
+
+    pub(super) fn tell_held(&mut self, held: Held) {
         let Held { change, time, .. } = held;
         while let Some(Held { change, time, .. }) = self.held.landed(time) {
             self.changed(change, time);
@@ -195,7 +204,7 @@ impl Agent {
     }
 
     /// Tells a change, and follows it where directories move.
-    fn changed(&mut self, mut classified: Classified, time: u64) {
+    pub(super) fn changed(&mut self, mut classified: Classified, time: u64) {
         let structural = classified.structural;
         self.read_content(&mut classified);
         match classified.change.verb {
@@ -204,9 +213,29 @@ impl Agent {
             _ => {}
         }
         self.watch_linked(&classified);
-        self.tell_change(classified, time);
+        self.tell_difference(classified, time);
         if structural {
             self.survey();
+        }
+    }
+
+    /// Tells a change, unless it is one half of what a reload does and undoes.
+    fn tell_difference(&mut self, classified: Classified, time: u64) {
+        let path = classified.change.path.clone();
+        let found = is_generated(&path)
+            .then(|| self.facts.mounts.identify_link(Path::new(&path)).ok())
+            .flatten();
+        let now = self.facts.now().boot;
+        let bus = !self.unheard.contains(&Manager::System);
+        match self.churn.take(classified, time, now, found.as_ref(), bus) {
+            Fate::Tell(classified) => {
+                while let Some(Kept { change, time, .. }) = self.churn.on_the_way(&path) {
+                    self.tell_change(change, time);
+                }
+                self.tell_change(*classified, time);
+            }
+            // Not to be found anew when its directory is looked into.
+            Fate::Quiet => self.recent.tell(&path),
         }
     }
 
@@ -260,13 +289,15 @@ impl Agent {
     }
 
     /// Tells a change and remembers it.
-    fn tell_change(&mut self, classified: Classified, time: u64) {
+    pub(super) fn tell_change(&mut self, classified: Classified, time: u64) {
         let Classified {
-            change,
+            mut change,
             serves,
             structural: _,
         } = classified;
         self.recent.tell(&change.path);
+        self.suspects.account(&change);
+        change.packaging = self.packages.packaging(&change, &self.facts.mounts);
         self.targets_due |= matches!(
             change.class,
             FileClass::UnitFile | FileClass::DropIn | FileClass::DependencyLink | FileClass::Target
@@ -319,38 +350,6 @@ impl Agent {
         }
     }
 
-    /// A manager reads a file: what it really runs by, whatever put it there. Told when its content
-    /// is not what was last known, or when it is a unit from a place that is no load path.
-    fn loaded(&mut self, seen: ChangeSeen) {
-        if let Some(held) = self.held.close(seen.object.device, seen.object.inode) {
-            self.tell_held(held);
-        }
-        let time = seen.time;
-        let Some(mut loaded) = changes::loaded(seen, &self.watching, &mut self.table, &self.facts)
-        else {
-            return;
-        };
-        let odd = !loaded.listed;
-        if odd && self.recent.has(&loaded.change.change.path) {
-            return;
-        }
-        self.read_content(&mut loaded.change);
-        let content = loaded.change.change.content.as_ref();
-        let differs = content.is_some_and(|content| {
-            let (now, before) = (&content.sha256, &content.previous_sha256);
-            now.is_some() && before.is_some() && now != before
-        });
-        if odd {
-            // From now on it is watched like a unit in a load path.
-            let change = &loaded.change.change;
-            self.watching
-                .add_unit(&change.path, change.unit.as_deref(), &change.object);
-        }
-        if odd || differs {
-            self.tell_change(loaded.change, time);
-        }
-    }
-
     /// File systems came or went: places may be elsewhere now.
     pub(crate) fn mounts_changed(&mut self) {
         self.facts.refresh_mounts();
@@ -375,48 +374,4 @@ impl Agent {
         }
         self.surveyed = self.facts.now().boot;
     }
-
-    /// Tells what is found in directories that came into view and have settled: it was made before
-    /// anybody looked, or a mount brought it.
-    pub(super) fn look_into_new(&mut self) {
-        let now = self.facts.now().boot;
-        while let Some(directory) = self.recent.settled(now) {
-            for path in entries(&directory) {
-                let found = changes::found(&path, &self.facts, &self.watching);
-                if let Some(found) = found.filter(|found| !self.recent.has(&found.change.path)) {
-                    self.changed(found, now);
-                }
-            }
-        }
-    }
-
-    /// Learns what is in all load paths and in what timed units rest on, so that the first change
-    /// shows what it changed. Gives the names that were not read.
-    pub(super) fn learn_contents(&mut self) -> HashSet<PathBuf> {
-        let dirs = self.watching.paths.dirs().iter();
-        let mut places: Vec<PathBuf> = dirs.map(|dir| PathBuf::from(&dir.path)).collect();
-        places.extend(self.watching.targets.paths());
-        let mut unread = HashSet::new();
-        for place in places {
-            let primed = self
-                .contents
-                .prime(&place, &self.watching.paths, &self.facts.mounts);
-            unread.extend(primed.unread);
-            if let Some(gap) = primed.gap {
-                log::info!("{gap}");
-            }
-        }
-        unread
-    }
-}
-
-fn entries(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(directory) else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .take(FOUND_MAX)
-        .map(|entry| entry.path())
-        .collect()
 }

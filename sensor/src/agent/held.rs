@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::changes::Classified;
-use crate::event::Verb;
+use crate::event::{Change, FileIdentity, Verb};
 
 /// Most changes that are held; the oldest are told early.
 const HELD_MAX: usize = 4096;
@@ -88,6 +88,16 @@ impl Waiting {
         let is_it = |held: &Held| writing(&held.change) == Some((device, inode));
         let index = self.held.iter().position(is_it)?;
         self.take(index)
+    }
+
+    /// Whether a change to this name or inode waits.
+    pub(crate) fn concerns(&self, change: &Change) -> bool {
+        let of = |object: &FileIdentity| (object.device, object.inode);
+        self.open.contains_key(&of(&change.object))
+            || self
+                .held
+                .iter()
+                .any(|held| held.change.change.path == change.path)
     }
 
     /// Lets go of what the process of a rename did to the old name.

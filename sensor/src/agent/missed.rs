@@ -256,6 +256,8 @@ fn removal(name: &str, known: &KnownFile, between: Between) -> Classified {
         },
         content: Some(Box::new(content)),
         between: Some(between),
+        unseen: None,
+        packaging: None,
     };
     Classified {
         change,

@@ -2,11 +2,16 @@
 
 mod activations;
 mod changes;
+mod churn;
 mod facts;
 mod files;
+mod found;
+mod gaps;
 mod held;
+mod loads;
 mod memory;
 mod missed;
+mod packages;
 mod processes;
 mod recent;
 mod run;
@@ -37,9 +42,13 @@ use crate::{
     systemd::{bus::ManagerSocket, presence},
 };
 use activations::{Firings, HeldExec};
+use churn::Churn;
 use facts::Facts;
+use gaps::Gaps;
 use held::Waiting;
+use loads::Suspects;
 use memory::{Found, Keeper};
+use packages::PackageManagers;
 use processes::Cgroups;
 use recent::Recent;
 use stream::Stream;
@@ -71,6 +80,11 @@ pub(crate) struct Agent {
     survey_due: bool,
     surveyed: u64,
     held: Waiting,
+    /// What a reload did and may undo.
+    churn: Churn,
+    suspects: Suspects,
+    packages: PackageManagers,
+    gaps: Gaps,
     contents: Contents,
     stream: Stream,
     keeper: Keeper,
@@ -149,6 +163,10 @@ impl Agent {
             survey_due: false,
             surveyed: 0,
             held: Waiting::default(),
+            churn: Churn::default(),
+            suspects: Suspects::default(),
+            packages: PackageManagers::default(),
+            gaps: Gaps::default(),
             contents: Contents::new(content::Limits::default()),
             stream,
             keeper: Keeper::default(),
@@ -170,6 +188,7 @@ impl Agent {
             agent.tell_missed(database, &files, &unread);
         }
         agent.keeper.start(database, host)?;
+        agent.tell_gaps();
         Ok(agent)
     }
 
@@ -322,6 +341,8 @@ impl Agent {
         self.keeper.tick(&self.table, now);
         let troubles = self.keeper.troubles();
         self.tell_troubles(troubles);
+        self.packages.read_ahead();
+        self.tell_gaps();
         let mut losses = self.losses.take();
         losses.extend(self.stream.losses());
         if !losses.is_empty() {
@@ -341,6 +362,8 @@ impl Agent {
             self.held.next_due(),
             self.activations.next_due(),
             self.detector.next_due(),
+            self.churn.next_due(),
+            self.suspects.next_due(),
         ];
         let due = due.into_iter().flatten().min()?;
         Some(Duration::from_nanos(
@@ -356,6 +379,7 @@ impl Agent {
     /// Detaches, writes what waits, and says what the run came to.
     pub(crate) fn finish(mut self, limit: Duration) -> Result<Totals, SinkError> {
         self.tell_all();
+        self.tell_churn();
         self.judge_all();
         self.tick();
         self.find(u64::MAX);

@@ -20,6 +20,8 @@ pub(super) struct Known {
 struct Entry {
     known: Known,
     seen: u64,
+    /// Nanoseconds since boot.
+    read_at: Option<u64>,
 }
 
 /// What was last known under each name, bounded in names and bytes: the ones longest not seen go
@@ -33,6 +35,7 @@ pub(super) struct Table {
     by_age: BTreeMap<u64, Arc<Path>>,
     bytes: usize,
     clock: u64,
+    forgotten: bool,
 }
 
 /// What an entry takes beside its texts, roughly.
@@ -47,6 +50,7 @@ impl Table {
             by_age: BTreeMap::new(),
             bytes: 0,
             clock: 0,
+            forgotten: false,
         }
     }
 
@@ -57,6 +61,16 @@ impl Table {
     pub(super) fn all(&self) -> impl Iterator<Item = (&Path, &Known)> {
         let all = self.by_path.iter();
         all.map(|(path, entry)| (path.as_ref(), &entry.known))
+    }
+
+    /// When what is known was read, in nanoseconds since boot.
+    pub(super) fn read_at(&self, path: &Path) -> Option<u64> {
+        self.by_path.get(path)?.read_at
+    }
+
+    /// Whether something went for lack of room.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.forgotten
     }
 
     /// Whether one more with `bytes` of text fits without another going.
@@ -71,12 +85,19 @@ impl Table {
         self.bytes += weight(&path, known.text_len());
         self.by_age.insert(self.clock, Arc::clone(&path));
         let seen = self.clock;
-        self.by_path.insert(path, Entry { known, seen });
+        let read_at = crate::host::clock::boot_now().ok();
+        let entry = Entry {
+            known,
+            seen,
+            read_at,
+        };
+        self.by_path.insert(path, entry);
         while self.by_path.len() > self.files_max || self.bytes > self.bytes_max {
             let Some((_, oldest)) = self.by_age.pop_first() else {
                 return;
             };
             self.take(&oldest);
+            self.forgotten = true;
         }
     }
 

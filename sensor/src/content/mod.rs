@@ -70,6 +70,8 @@ struct Subject<'a> {
     path: &'a Path,
     class: FileClass,
     unit: Option<&'a str>,
+    /// Whether what is found is what is known from then on.
+    learn: bool,
 }
 
 /// What is known of it so far.
@@ -98,6 +100,8 @@ pub struct Contents {
     pace: Pace,
     /// What is left of [`Limits::primed`].
     priming: u64,
+    /// Whether all that was to be learned at the start was.
+    complete: bool,
 }
 
 impl Contents {
@@ -109,6 +113,7 @@ impl Contents {
             table: Table::new(limits.files, limits.kept),
             pace: Pace::new(limits.burst, limits.per_second),
             priming: limits.primed,
+            complete: true,
         }
     }
 
@@ -127,24 +132,62 @@ impl Contents {
         unit: Option<&str>,
         mounts: &Mounts,
     ) -> Content {
-        let subject = Subject { path, class, unit };
+        self.look(
+            &Subject {
+                path,
+                class,
+                unit,
+                learn: true,
+            },
+            expected,
+            mounts,
+        )
+    }
+
+    fn look(
+        &mut self,
+        subject: &Subject<'_>,
+        expected: Option<&FileIdentity>,
+        mounts: &Mounts,
+    ) -> Content {
         let mut draft = Draft::default();
         let mut ground = Ground::new(mounts);
-        let done = Place::find(path, false, &mut ground).and_then(|place| {
+        let done = Place::find(subject.path, false, &mut ground).and_then(|place| {
             if expected.is_some_and(|expected| !is_same(&place, expected)) {
                 return Err(Gap::Replaced);
             }
             draft.content.size = Some(place.meta.len());
             draft.content.mode = Some(place.meta.mode());
             if place.meta.is_symlink() {
-                self.link(&subject, &place, &mut ground, &mut draft)
+                self.link(subject, &place, &mut ground, &mut draft)
             } else {
-                self.file(&subject, &place, &mut draft)
+                self.file(subject, &place, &mut draft)
             }
         });
         draft.gaps.extend(done.err());
         draft.content.gap = gap::sentence(&draft.gaps);
         draft.content
+    }
+
+    /// As [`Contents::capture`], but what is known stays what it was.
+    pub fn glance(
+        &mut self,
+        path: &Path,
+        expected: Option<&FileIdentity>,
+        class: FileClass,
+        unit: Option<&str>,
+        mounts: &Mounts,
+    ) -> Content {
+        self.look(
+            &Subject {
+                path,
+                class,
+                unit,
+                learn: false,
+            },
+            expected,
+            mounts,
+        )
     }
 
     /// A name was removed. What was last known under it is kept, to be compared with the next
@@ -176,6 +219,13 @@ impl Contents {
         })
     }
 
+    /// Whether a file of which nothing is known must be a new one: all that was there at the start
+    /// was learned, and nothing was forgotten since.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.complete && !self.table.has_forgotten()
+    }
+
     fn previous(&self, path: &Path) -> Option<String> {
         let sha256 = self.table.get(path)?.sha256.as_ref()?;
         Some(sha256.to_string())
@@ -184,7 +234,10 @@ impl Contents {
     fn file(&mut self, of: &Subject<'_>, place: &Place, draft: &mut Draft) -> Result<(), Gap> {
         let found = &mut draft.content;
         found.previous_sha256 = self.previous(of.path);
+        found.previous_at = self.table.read_at(of.path);
         let read = self.read(place, of.class)?;
+        found.unchanged = found.previous_sha256.as_ref() == Some(&read.sha256);
+        found.md5 = Some(read.md5);
         if read.changing {
             draft.gaps.push(Gap::Changing);
         }
@@ -206,7 +259,9 @@ impl Contents {
             text,
             link: false,
         };
-        self.table.put(of.path, known);
+        if of.learn {
+            self.table.put(of.path, known);
+        }
         found.sha256 = Some(read.sha256);
         Ok(())
     }
@@ -220,11 +275,15 @@ impl Contents {
     ) -> Result<(), Gap> {
         let found = &mut draft.content;
         found.previous_sha256 = self.previous(of.path);
+        found.previous_at = self.table.read_at(of.path);
         let text = place.link_text()?.to_string_lossy().into_owned();
         let before = self.table.get(of.path).filter(|known| known.link);
         let before = before.and_then(|known| known.text.as_deref());
+        found.unchanged = before == Some(&text);
         found.diff = diff::unified(&name_of(of.path), before, &text, self.limits.diff);
-        self.table.put(of.path, Known::link(&text));
+        if of.learn {
+            self.table.put(of.path, Known::link(&text));
+        }
         let mut target = LinkTarget {
             text,
             ..LinkTarget::default()

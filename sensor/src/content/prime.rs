@@ -12,8 +12,9 @@ use crate::event::FileClass;
 use crate::host::mounts::Mounts;
 use crate::systemd::load_paths::LoadPaths;
 
-/// Most entries that one call looks at.
-const ENTRIES_MAX: usize = 8192;
+/// Most entries that one call looks at: a quarter of the names that are kept, so that a crowded
+/// directory leaves room for the others.
+const ENTRIES_MAX: usize = 2048;
 /// Largest file that is not text and is read.
 const PROGRAM_MAX: u64 = 1 << 20;
 
@@ -101,18 +102,23 @@ impl Contents {
     ) -> Vec<OsString> {
         let mut below = Vec::new();
         if let Err(gap) = place.check_type() {
+            self.complete = false;
             primed.say(path, &gap.to_string());
             return below;
         }
         let listed = match fs::read_dir(place.again()) {
             Ok(listed) => listed,
             Err(error) => {
+                self.complete = false;
                 primed.say(path, &Gap::from(error).to_string());
                 return below;
             }
         };
         for entry in listed.flatten() {
             if *left == 0 {
+                self.complete = false;
+                // Worth more than what is odd about one of them.
+                primed.gap = None;
                 primed.say(path, "more entries than are looked at");
                 break;
             }
@@ -143,7 +149,11 @@ impl Contents {
         let class = class_of(path, paths).unwrap_or(FileClass::Target);
         match self.learn(path, place, class) {
             Ok(()) => primed.known += 1,
-            Err(why) => primed.missed(path, &why),
+            Err(why) => {
+                // What is no file cannot be loaded.
+                self.complete &= !place.meta.is_file() && !place.meta.is_symlink();
+                primed.missed(path, &why);
+            }
         }
     }
 

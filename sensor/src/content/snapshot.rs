@@ -4,6 +4,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 
+use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 use super::gap::Gap;
@@ -18,6 +19,7 @@ const CHUNK: usize = 64 << 10;
 pub(super) struct Snapshot {
     /// In hex.
     pub(super) sha256: String,
+    pub(super) md5: [u8; 16],
     /// In bytes.
     pub(super) size: u64,
     /// The whole text, if it is not longer than was asked for.
@@ -50,6 +52,7 @@ pub(super) fn read(place: &Place, limit: u64, keep: u64) -> Result<Snapshot, Gap
 fn once(mut file: File, limit: u64, keep: u64) -> Result<Snapshot, Gap> {
     let before = FileStamp::of(&file.metadata()?);
     let mut hash = Sha256::new();
+    let mut md5 = Md5::new();
     let mut text = Some(Vec::new());
     let mut size = 0;
     let mut chunk = vec![0; CHUNK];
@@ -67,6 +70,7 @@ fn once(mut file: File, limit: u64, keep: u64) -> Result<Snapshot, Gap> {
             return Err(Gap::TooLarge { size, limit });
         }
         hash.update(bytes);
+        md5.update(bytes);
         match &mut text {
             Some(text) if size <= keep => text.extend_from_slice(bytes),
             _ => text = None,
@@ -75,6 +79,7 @@ fn once(mut file: File, limit: u64, keep: u64) -> Result<Snapshot, Gap> {
     let after = FileStamp::of(&file.metadata()?);
     Ok(Snapshot {
         sha256: hex(&hash.finalize()),
+        md5: md5.finalize().into(),
         size,
         text,
         changing: before != after || after.size != size,

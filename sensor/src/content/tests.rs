@@ -264,3 +264,55 @@ fn much_in_a_short_time_is_not_read() {
     room.write("a.timer", TIMER);
     assert_eq!(room.gap("a.timer"), "");
 }
+
+#[test]
+fn a_glance_learns_nothing() {
+    let mut room = room();
+    room.write("a.timer", TIMER);
+    let first = room.capture("a.timer");
+    assert!(!first.unchanged && first.previous_at.is_none());
+    room.write("a.timer", "[Timer]\n");
+    let path = room.at("a.timer");
+    let glance = |room: &mut Room| {
+        let class = FileClass::UnitFile;
+        room.contents
+            .glance(&path, None, class, Some("a.timer"), &room.mounts)
+    };
+    for _ in 0..2 {
+        let seen = glance(&mut room);
+        assert_eq!(seen.previous_sha256, first.sha256);
+        assert_eq!(seen.diff.map(|diff| diff.removed), Some(1));
+        assert!(seen.previous_at.is_some());
+    }
+    assert_eq!(room.capture("a.timer").previous_sha256, first.sha256);
+    assert!(room.capture("a.timer").unchanged);
+    assert_eq!(
+        room.capture("a.timer").md5,
+        Some(<md5::Md5 as md5::Digest>::digest("[Timer]\n").into())
+    );
+}
+
+#[test]
+fn a_link_that_says_the_same_is_unchanged() {
+    let mut room = room();
+    symlink("/a", room.at("a.service")).expect("symlink");
+    assert!(!room.capture("a.service").unchanged);
+    assert!(room.capture("a.service").unchanged);
+    fs::remove_file(room.at("a.service")).expect("remove");
+    symlink("/b", room.at("a.service")).expect("symlink");
+    assert!(!room.capture("a.service").unchanged);
+}
+
+#[test]
+fn what_was_forgotten_is_not_taken_for_new() {
+    let mut room = Room::new(Limits {
+        files: 1,
+        ..Limits::default()
+    });
+    room.write("a.timer", TIMER);
+    room.write("b.timer", TIMER);
+    room.capture("a.timer");
+    assert!(room.contents.is_complete());
+    room.capture("b.timer");
+    assert!(!room.contents.is_complete());
+}

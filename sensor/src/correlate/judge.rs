@@ -6,8 +6,8 @@ use super::changes::{Changes, Seen};
 use crate::{
     detect,
     event::{
-        Cause, CauseFile, Exec, Finding, Grade, LinkKind, Manager, ProcessKey, Related, Timestamp,
-        Trigger, TriggerType, Verb,
+        Cause, CauseFile, Exec, Finding, Grade, LinkKind, Manager, ProcessKey, Related, Severity,
+        Timestamp, Trigger, TriggerType, Verb,
     },
     systemd::unit_name::{UnitName, UnitType},
 };
@@ -206,7 +206,11 @@ fn finding(started: &Started<'_>, unit: &str, timer: Option<String>, changes: &[
         uid: uid.to_owned(),
         type_uid: EXEC_TYPE,
     });
-    detect::changed_unit_ran(exec, unit, timer, cause, related)
+    let mut finding = detect::changed_unit_ran(exec, unit, timer, cause, related);
+    if changes.iter().all(|seen| seen.change.is_package_work()) {
+        finding.severity = Severity::Informational;
+    }
+    finding
 }
 
 fn causes(started: &Started<'_>, unit: &str, changes: &[Seen]) -> Vec<Cause> {
@@ -247,7 +251,8 @@ fn causes(started: &Started<'_>, unit: &str, changes: &[Seen]) -> Vec<Cause> {
 #[must_use]
 pub fn cause_of(seen: &Seen) -> Cause {
     let writer = &seen.change.writer;
-    let known = writer.process.key != ProcessKey::default();
+    // Of what a manager found, the writer is what nobody saw.
+    let known = writer.process.key != ProcessKey::default() && seen.change.verb != Verb::Load;
     Cause {
         link: if seen.is_link() {
             LinkKind::Linked

@@ -78,6 +78,9 @@ pub(super) fn judge(seen: &Seen, tunables: &Tunables) -> Option<Finding> {
             value: directory.to_owned(),
         });
     }
+    if change.is_package_work() {
+        severity = Severity::Informational;
+    }
     Some(finding(seen, rule, severity, traits))
 }
 
@@ -129,7 +132,7 @@ fn rule(seen: &Seen) -> Option<(&'static Rule, Severity)> {
             .content
             .as_ref()
             .is_some_and(|content| content.previous_sha256.is_some());
-        return Some(if differs {
+        return Some(if differs || change.unseen.is_some() {
             (
                 &rules::UNSEEN_CHANGE,
                 weigh(Severity::High, Severity::Medium),

@@ -12,7 +12,7 @@ use super::text;
 use super::words::HealthMessage;
 use crate::event::{
     Actor, Body, Cause, Change, Event, Exec, Executable, Exit, Finding, Grade, Health, LinkKind,
-    Manager, Process, ProcessKey, Severity, SystemdContext, Timestamp, TriggerType, Verb,
+    Manager, Process, ProcessKey, Severity, Shipped, SystemdContext, Timestamp, TriggerType, Verb,
 };
 
 /// Widest command line, in characters.
@@ -303,10 +303,40 @@ impl Line<'_> {
         if let Some(content) = &change.content {
             self.content(content);
         }
+        self.packaging(change);
         self.by(&change.writer);
         if let Some(between) = change.between {
             self.push(", after ");
             self.minute(between.after);
+        }
+    }
+
+    /// `  nobody seen writing it`, `  package x, as shipped`.
+    fn packaging(&mut self, change: &Change) {
+        if let Some(unseen) = change.unseen {
+            let word = if unseen.restored {
+                "  changed and restored, nobody seen"
+            } else {
+                "  nobody seen writing it"
+            };
+            self.paint(sgr::ALARM, |out| out.push_str(word));
+        }
+        let Some(packaging) = &change.packaging else {
+            return;
+        };
+        let (owner, transaction) = (&packaging.owner, &packaging.transaction);
+        let installed = transaction.as_ref().and_then(|run| run.package.as_ref());
+        let Some(name) = owner.as_ref().map(|owner| &owner.package).or(installed) else {
+            return;
+        };
+        self.push("  package ");
+        self.foreign(name, PATH_WIDTH);
+        match owner.as_ref().map(|owner| owner.shipped) {
+            Some(Shipped::Same) => self.push(", as shipped"),
+            Some(Shipped::Different) => {
+                self.paint(sgr::YELLOW, |out| out.push_str(", not as shipped"));
+            }
+            _ => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! One thing done to a watched file or directory.
 
-use super::{Actor, Content, Timestamp};
+use super::{Actor, Content, Packaging, Shipped, Timestamp};
 
 pub use whodunit_common::Verb;
 
@@ -129,6 +129,21 @@ pub struct Change {
     pub content: Option<Box<Content>>,
     /// Of a change that was made while no agent ran: when that can have been.
     pub between: Option<Between>,
+    /// Of a [`Verb::Load`]: what a manager found in a file without anybody having been seen
+    /// putting it there.
+    pub unseen: Option<Unseen>,
+    /// What package managers have to do with it.
+    pub packaging: Option<Box<Packaging>>,
+}
+
+/// A change that was found and not seen: somewhere between two moments, by nobody knows whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unseen {
+    /// When the file was last known to be otherwise; `None` when it was not known at all.
+    pub since: Option<Timestamp>,
+    /// Whether the size at the load was another than that of the content that was read a moment
+    /// later: it was changed again, or restored.
+    pub restored: bool,
 }
 
 impl Change {
@@ -139,6 +154,27 @@ impl Change {
         let content = self.content.as_ref()?;
         let target = || content.link.as_ref()?.sha256.as_deref();
         content.sha256.as_deref().or_else(target)
+    }
+
+    /// Whether it is a package manager's work and nothing else: done in the run of a package manager
+    /// that is what a package of this host shipped, and with the content that the package
+    /// brought; of a link or a removal, which have none, by the package's own script or to its file.
+    #[must_use]
+    pub fn is_package_work(&self) -> bool {
+        let Some(packaging) = &self.packaging else {
+            return false;
+        };
+        let Some(run) = packaging.transaction.as_ref().filter(|run| run.verified) else {
+            return false;
+        };
+        match self.verb {
+            Verb::Load | Verb::Mount => false,
+            Verb::Symlink | Verb::Unlink | Verb::Mkdir | Verb::Rmdir => run.package.is_some(),
+            _ => {
+                let owner = packaging.owner.as_ref();
+                owner.is_some_and(|owner| owner.shipped == Shipped::Same)
+            }
+        }
     }
 
     /// OCSF `activity_id` of File System Activity for this change.

@@ -10,8 +10,14 @@ pub struct Content {
     pub size: Option<u64>,
     /// `st_mode`.
     pub mode: Option<u32>,
+    /// MD5 of the same bytes, to be compared with what packages say; not for output.
+    pub md5: Option<[u8; 16]>,
     /// SHA-256 of what was last known under this name, also when that was removed since.
     pub previous_sha256: Option<String>,
+    /// When that was last read, in nanoseconds since boot.
+    pub previous_at: Option<u64>,
+    /// Whether the content, or the text of a link, is what was last known under this name.
+    pub unchanged: bool,
     /// How the text differs from what was last known under this name; for unit files and what is
     /// like them, up to 64 KiB.
     pub diff: Option<Diff>,
@@ -31,7 +37,10 @@ impl Content {
             sha256: self.sha256.clone(),
             size: self.size,
             mode: self.mode,
+            md5: self.md5,
             previous_sha256: self.previous_sha256.clone(),
+            previous_at: self.previous_at,
+            unchanged: self.unchanged,
             diff: None,
             settings: None,
             link: self.link.clone(),

@@ -18,7 +18,7 @@ mod systemd;
 mod time;
 
 pub use activation::{TimerFired, Verdict};
-pub use change::{Between, Change, FileClass, FileIdentity, Tier, Verb};
+pub use change::{Between, Change, FileClass, FileIdentity, Tier, Unseen, Verb};
 pub use content::{Content, Diff, LinkTarget, UnitSettings};
 pub use finding::{Cause, CauseFile, Finding, LinkKind, Related, Severity, Trait};
 pub use health::{Health, LossCount};

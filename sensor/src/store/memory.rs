@@ -270,6 +270,8 @@ impl VersionRow {
                 },
                 before: time,
             }),
+            unseen: None,
+            packaging: None,
         };
         Ok(Some(PastChange {
             row: self.row,

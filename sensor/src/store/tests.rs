@@ -84,6 +84,8 @@ fn change(path: &str, verb: Verb, sha256: Option<&str>, writer: Actor) -> Change
             ..Default::default()
         })),
         between: None,
+        unseen: None,
+        packaging: None,
     }
 }
 

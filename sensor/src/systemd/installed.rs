@@ -17,6 +17,12 @@ use crate::host::files::{FileStamp, ReadError, read_regular};
 
 /// Most parsed files that are kept.
 const MAX_FILES: usize = 50_000;
+/// Most bytes of files that are kept parsed, and that one question may read.
+const MAX_BYTES: u64 = 32 << 20;
+/// Most timers of one manager that are looked at.
+const MAX_TIMERS: usize = 4096;
+/// Most problems that are kept.
+const MAX_PROBLEMS: usize = 64;
 
 /// A timer that leads to a unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +48,12 @@ pub enum InstalledProblem {
     /// A file.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Timers beyond what is looked at.
+    #[error("manager {0} has more than {MAX_TIMERS} timers")]
+    TooMany(Manager),
+    /// A file beyond what is read at once.
+    #[error("{} is not read: the files before it have {MAX_BYTES} bytes", .0.display())]
+    TooMuch(PathBuf),
 }
 
 /// The timers on disk, with a cache: a directory is listed and a file read again only when its
@@ -50,6 +62,10 @@ pub enum InstalledProblem {
 pub struct Installed {
     maps: HashMap<Manager, Known>,
     files: HashMap<PathBuf, (FileStamp, Arc<UnitFile>)>,
+    /// What `files` take, in bytes of text.
+    kept: u64,
+    /// How much the question at hand may still read.
+    left: u64,
     problems: Vec<InstalledProblem>,
 }
 
@@ -79,6 +95,7 @@ impl Installed {
         manager: &Manager,
         unit: &str,
     ) -> Vec<TimerRef> {
+        self.left = MAX_BYTES;
         let Some(known) = self.refresh(paths, manager) else {
             return Vec::new();
         };
@@ -87,7 +104,7 @@ impl Installed {
             .ok()
             .and_then(|unit| unit.instance().map(str::to_owned))
             .filter(|instance| !instance.is_empty());
-        let mut found = self.read_timers(&known, instance.as_deref());
+        let mut found = self.read_timers(manager, &known, instance.as_deref());
         found.retain(|timer| timer.unit == wanted);
         self.maps.insert(manager.clone(), known);
         found
@@ -95,10 +112,11 @@ impl Installed {
 
     /// Every timer of `manager` that is not masked, sorted by name.
     pub fn timers(&mut self, paths: &LoadPaths, manager: &Manager) -> Vec<TimerRef> {
+        self.left = MAX_BYTES;
         let Some(known) = self.refresh(paths, manager) else {
             return Vec::new();
         };
-        let found = self.read_timers(&known, None);
+        let found = self.read_timers(manager, &known, None);
         self.maps.insert(manager.clone(), known);
         found
     }
@@ -146,6 +164,7 @@ impl Installed {
         manager: &Manager,
         unit: &str,
     ) -> Option<(UnitFile, Vec<PathBuf>)> {
+        self.left = MAX_BYTES;
         let known = self.refresh(paths, manager)?;
         let name = UnitName::parse(&known.map.canonical(unit)).ok();
         let read = name.and_then(|name| self.read_unit(&known.map, &name));
@@ -169,14 +188,21 @@ impl Installed {
         }
         let mut map = NameMap::scan(directories);
         let problems = std::mem::take(&mut map.problems);
-        self.problems.extend(problems.into_iter().map(Into::into));
+        for problem in problems {
+            self.problem(problem.into());
+        }
         Some(Known {
             directories: directories.to_vec(),
             map,
         })
     }
 
-    fn read_timers(&mut self, known: &Known, instance: Option<&str>) -> Vec<TimerRef> {
+    fn read_timers(
+        &mut self,
+        manager: &Manager,
+        known: &Known,
+        instance: Option<&str>,
+    ) -> Vec<TimerRef> {
         let map = &known.map;
         let is_timer = |unit: &UnitName| unit.kind() == UnitType::Timer;
         let mut names = BTreeSet::new();
@@ -197,6 +223,10 @@ impl Installed {
             UnitName::parse(name).is_ok_and(|unit| is_timer(&unit) && unit.template().is_some())
         });
         names.extend(pulled.map(|name| map.canonical(name)));
+        if names.len() > MAX_TIMERS {
+            self.problem(InstalledProblem::TooMany(manager.clone()));
+        }
+        let names: Vec<String> = names.into_iter().take(MAX_TIMERS).collect();
         let units = names.iter().filter_map(|name| UnitName::parse(name).ok());
         units
             .filter_map(|name| {
@@ -253,24 +283,39 @@ impl Installed {
         {
             return None;
         }
+        if stamp.size > self.left {
+            self.problem(InstalledProblem::TooMuch(path.to_owned()));
+            return None;
+        }
         let limit = u64::try_from(FILE_MAX).unwrap_or(u64::MAX);
         match read_regular(path, limit) {
             Ok((bytes, stamp)) => {
                 let (file, _) = UnitFile::parse(&bytes);
                 let file = Arc::new(file);
-                if self.files.len() >= MAX_FILES {
+                self.left = self.left.saturating_sub(stamp.size);
+                if self.files.len() >= MAX_FILES || self.kept + stamp.size > MAX_BYTES {
                     self.files.clear();
+                    self.kept = 0;
                 }
-                self.files
+                let before = self
+                    .files
                     .insert(path.to_owned(), (stamp, Arc::clone(&file)));
+                let before = before.map_or(0, |(stamp, _)| stamp.size);
+                self.kept = (self.kept + stamp.size).saturating_sub(before);
                 (!(empty_masks && stamp.size == 0)).then_some(file)
             }
             Err(error) => {
                 if !error.is_missing() {
-                    self.problems.push(error.into());
+                    self.problem(error.into());
                 }
                 None
             }
+        }
+    }
+
+    fn problem(&mut self, problem: InstalledProblem) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(problem);
         }
     }
 }

@@ -113,6 +113,25 @@ pub fn capsule_name(manager: &Manager) -> Option<&str> {
     unit.strip_suffix(".service")
 }
 
+/// Whether a path is one of the directories that generators write to, or lies in one: a manager
+/// empties them at each reload (`lookup_paths_flush_generator`).
+#[must_use]
+pub fn is_generated(path: &str) -> bool {
+    let runtime = |path: &str| path.split_once('/').map(|(_, rest)| rest.to_owned());
+    let below = if let Some(system) = path.strip_prefix("/run/systemd/") {
+        Some(system.to_owned())
+    } else {
+        // Below the user's id, or the capsule's name.
+        let mut runtimes = ["/run/user/", "/run/capsules/"].into_iter();
+        let runtime = runtimes.find_map(|dir| runtime(path.strip_prefix(dir)?));
+        runtime.and_then(|rest| rest.strip_prefix("systemd/").map(str::to_owned))
+    };
+    below.is_some_and(|below| {
+        let first = below.split('/').next().unwrap_or_default();
+        matches!(first, "generator" | "generator.early" | "generator.late")
+    })
+}
+
 /// One place that systemd reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LoadDir {

@@ -68,12 +68,9 @@ fn learning_a_huge_directory_is_bounded() {
     }
     let paths = load_paths(&room);
     let primed = room.contents.prime(room.dir.path(), &paths, &room.mounts);
-    assert_eq!((primed.known, primed.known + primed.unknown), (100, 8192));
+    assert_eq!((primed.known, primed.known + primed.unknown), (100, 2048));
     let gap = primed.gap.expect("full");
-    assert!(
-        gap.ends_with("as much is known already as is kept"),
-        "{gap}"
-    );
+    assert!(gap.ends_with("more entries than are looked at"), "{gap}");
 
     let limits = Limits {
         primed: 60,

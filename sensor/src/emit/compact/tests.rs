@@ -104,6 +104,8 @@ fn change(verb: Verb, path: &str) -> Change {
         writer: tee(),
         content: None,
         between: None,
+        unseen: None,
+        packaging: None,
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) struct ContentObject<'a> {
     mode: Option<Text<Mode>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_sha256: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unchanged: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     diff: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -82,6 +84,7 @@ impl<'a> ContentObject<'a> {
             size: content.size,
             mode: content.mode.and_then(mode),
             previous_sha256: content.previous_sha256.as_deref(),
+            unchanged: content.unchanged,
             diff: diff.map(|diff| diff.text.as_str()),
             diff_truncated: diff.is_some_and(|diff| diff.truncated),
             lines_added: diff.map(|diff| diff.added),

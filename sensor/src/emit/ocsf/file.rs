@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::common::{Actor, Ancestry, File, Metadata, ProcessObject, Text, User};
+use super::common::{Actor, Ancestry, File, Metadata, ProcessObject, Text, User, millis};
 use super::content::ContentObject;
 use super::unmapped::{DeviceNumber, Mode, Who, device, is_nobody, lineage, mode};
 use crate::emit::words;
@@ -59,8 +59,15 @@ struct ChangeObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     between: Option<BetweenObject>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    unseen: Option<UnseenObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package: Option<PackageObject<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction: Option<TransactionObject<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tier: Option<&'static str>,
-    writer: Who<'a>,
+    /// `null` of a load: nobody was seen.
+    writer: Option<Who<'a>>,
     /// Who asked the writer for it; nothing in the vocabulary tells yet.
     on_behalf_of: Option<Who<'a>>,
 }
@@ -69,6 +76,31 @@ struct ChangeObject<'a> {
 struct BetweenObject {
     after: u64,
     before: u64,
+}
+
+/// Between which moments nobody was seen changing what a manager loaded.
+#[derive(Serialize)]
+struct UnseenObject {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<u64>,
+    until: u64,
+    restored: bool,
+}
+
+#[derive(Serialize)]
+struct PackageObject<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    shipped: &'static str,
+}
+
+#[derive(Serialize)]
+struct TransactionObject<'a> {
+    manager: Who<'a>,
+    verified: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package: Option<&'a str>,
 }
 
 struct Message<'a>(&'a Change);
@@ -90,7 +122,11 @@ impl std::fmt::Display for Message<'_> {
             "{name}({}) {} {path}",
             writer.process.key.tgid,
             words::past(*verb)
-        )
+        )?;
+        if self.0.unseen.is_some() {
+            f.write_str(", whose content nobody was seen writing")?;
+        }
+        Ok(())
     }
 }
 
@@ -98,6 +134,7 @@ pub(super) fn change<'a>(event: &'a Event, change: &'a Change, boot: &'a str) ->
     let writer = &change.writer;
     let object = &change.object;
     let content = change.content.as_deref();
+    let packaging = change.packaging.as_deref();
     let seen = object.inode != 0;
     let activity_id = change.activity_id();
     FileActivity {
@@ -153,7 +190,26 @@ pub(super) fn change<'a>(event: &'a Event, change: &'a Change, boot: &'a str) ->
                 }),
                 // Found by looking, not seen by any probe.
                 tier: change.between.is_none().then(|| change.tier.as_str()),
-                writer: Who::actor(writer),
+                unseen: change.unseen.map(|unseen| UnseenObject {
+                    since: unseen.since.and_then(millis),
+                    until: event.time.wall_millis(),
+                    restored: unseen.restored,
+                }),
+                package: packaging
+                    .and_then(|packaging| packaging.owner.as_ref())
+                    .map(|owner| PackageObject {
+                        name: &owner.package,
+                        version: owner.version.as_deref(),
+                        shipped: owner.shipped.as_str(),
+                    }),
+                transaction: packaging
+                    .and_then(|packaging| packaging.transaction.as_ref())
+                    .map(|transaction| TransactionObject {
+                        manager: Who::new(&transaction.manager),
+                        verified: transaction.verified,
+                        package: transaction.package.as_deref(),
+                    }),
+                writer: (change.verb != Verb::Load).then(|| Who::actor(writer)),
                 on_behalf_of: None,
             },
         },

@@ -165,7 +165,7 @@ pub(super) struct Who<'a> {
 }
 
 impl<'a> Who<'a> {
-    fn new(process: &'a Process) -> Self {
+    pub(super) fn new(process: &'a Process) -> Self {
         Self {
             pid: (!is_nobody(process)).then_some(process.key.tgid),
             start: process.key.is_known().then_some(process.key.start),

@@ -62,3 +62,24 @@ fn capsules_have_a_home_of_their_own() {
         capsule_manager("box")
     );
 }
+
+#[test]
+fn what_generators_write_is_known_by_its_directory() {
+    for path in [
+        "/run/systemd/generator",
+        "/run/systemd/generator.early/x.wants/y.service",
+        "/run/user/1000/systemd/generator.late/x.service",
+        "/run/capsules/box/systemd/generator/x.service",
+    ] {
+        assert!(is_generated(path), "{path}");
+    }
+    for path in [
+        "/run/systemd/generators/x.service",
+        "/run/systemd/transient/x.service",
+        "/run/systemd/system/generator/x.service",
+        "/run/user/systemd/generator/x.service",
+        "/etc/systemd/generator/x.service",
+    ] {
+        assert!(!is_generated(path), "{path}");
+    }
+}

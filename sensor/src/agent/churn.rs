@@ -1,0 +1,397 @@
+//! What a manager throws away at each reload, and its generators make again.
+//!
+//! At a reload a manager empties the directories that generators write to, makes them anew and runs
+//! the generators; directories that stay empty it removes. Most of it ends as it was. So a removal
+//! there is held until the same name comes again: if what it names is the same, neither is told. If
+//! it is not, what came is told, with the difference. A removal that nothing follows is told when
+//! the manager says that the reload is over, or after a while.
+
+use std::collections::BTreeMap;
+
+use super::changes::Classified;
+use crate::{
+    event::{Actor, FileIdentity, Process, Verb},
+    systemd::load_path::is_generated,
+};
+
+/// Most changes that are held; the oldest are told early.
+const HELD_MAX: usize = 4096;
+/// How long a removal is held while the bus will say when the reload is over, in nanoseconds: as
+/// long as systemd lets generators run (`DEFAULT_TIMEOUT_USEC`).
+const RELOAD_MAX: u64 = 90_000_000_000;
+/// The same where nobody will say.
+const UNTOLD_MAX: u64 = 10_000_000_000;
+/// How long after the end of a reload what belongs to it may still come in, in nanoseconds.
+const AFTER: u64 = 250_000_000;
+
+/// A change that waits to be undone.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) change: Classified,
+    /// When it happened, in nanoseconds since boot.
+    pub(crate) time: u64,
+    due: u64,
+}
+
+/// What becomes of a change.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// It is told.
+    Tell(Box<Classified>),
+    /// It waits, or with one that waited leaves nothing to tell.
+    Quiet,
+}
+
+/// What waits, by path. A path has one entry: a name is gone or new, not both.
+#[derive(Debug, Default)]
+pub(crate) struct Churn {
+    held: BTreeMap<String, Kept>,
+    /// Changes that left no difference, for the log.
+    folded: u64,
+}
+
+impl Churn {
+    /// Takes a change that is finished. `found` is what the name stands for now, and `bus` whether
+    /// PID 1 will say when its reload is over.
+    pub(crate) fn take(
+        &mut self,
+        change: Classified,
+        time: u64,
+        now: u64,
+        found: Option<&FileIdentity>,
+        bus: bool,
+    ) -> Fate {
+        let is = &change.change;
+        if !is_generated(&is.path) || !is_reload(&is.writer) {
+            // Somebody else's doing is told, and what it was done to as well.
+            self.held.remove(&is.path);
+            return Fate::Tell(Box::new(change));
+        }
+        let removes = matches!(is.verb, Verb::Unlink | Verb::Rmdir);
+        let makes_directory = is.verb == Verb::Mkdir;
+        let before = self.held.remove(&is.path);
+        let undone = match &before {
+            Some(Kept { change: before, .. }) => {
+                let was_removal = matches!(before.change.verb, Verb::Unlink | Verb::Rmdir);
+                let unchanged = is.content.as_ref().is_some_and(|content| content.unchanged);
+                match is.verb {
+                    Verb::Rmdir => before.change.verb == Verb::Mkdir,
+                    Verb::Mkdir => before.change.verb == Verb::Rmdir && same(before, found),
+                    Verb::Unlink => false,
+                    _ => was_removal && unchanged && same(before, found),
+                }
+            }
+            None => false,
+        };
+        if undone {
+            self.folded += 1;
+            return Fate::Quiet;
+        }
+        if !removes && !makes_directory {
+            return Fate::Tell(Box::new(change));
+        }
+        let wait = if bus && is_of_pid_1(&change.change.path) {
+            RELOAD_MAX
+        } else {
+            UNTOLD_MAX
+        };
+        let due = now.saturating_add(wait);
+        let path = change.change.path.clone();
+        self.held.insert(path, Kept { change, time, due });
+        Fate::Quiet
+    }
+
+    /// PID 1 says that its reload is over.
+    pub(crate) fn reloaded(&mut self, now: u64) {
+        let due = now.saturating_add(AFTER);
+        for (path, kept) in &mut self.held {
+            if is_of_pid_1(path) {
+                kept.due = kept.due.min(due);
+            }
+        }
+        log::debug!("{} changes of reloads left no difference", self.folded);
+    }
+
+    /// The next that was not undone in time, the one that happened first.
+    pub(crate) fn due(&mut self, now: u64) -> Option<Kept> {
+        let full = self.held.len() > HELD_MAX;
+        let waited = |kept: &&Kept| full || kept.due <= now;
+        let next = self
+            .held
+            .values()
+            .filter(waited)
+            .min_by_key(|kept| kept.time)?;
+        let path = next.change.change.path.clone();
+        self.held.remove(&path)
+    }
+
+    /// A new directory on the way to `path`, for what is in it is about to be told.
+    pub(crate) fn on_the_way(&mut self, path: &str) -> Option<Kept> {
+        let is_on_the_way = |(dir, kept): &(&String, &Kept)| {
+            let below = path.strip_prefix(dir.as_str());
+            kept.change.change.verb == Verb::Mkdir
+                && below.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let dir = self.held.iter().find(is_on_the_way)?.0.clone();
+        self.held.remove(&dir)
+    }
+
+    /// When the next is due, in nanoseconds since boot.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.held.values().map(|kept| kept.due).min()
+    }
+}
+
+fn is_of_pid_1(path: &str) -> bool {
+    path.starts_with("/run/systemd/")
+}
+
+/// Whether what was removed and what is there now agree in what a hash does not show. What is not
+/// known of either is taken to be the same.
+fn same(removed: &Classified, found: Option<&FileIdentity>) -> bool {
+    let before = &removed.change.object;
+    let Some(found) = found else { return false };
+    before.mode == 0 || before.mode == found.mode && before.uid == found.uid
+}
+
+/// Whether a manager did it itself, or a generator that it ran: those are alone with the manager
+/// in its own scope.
+fn is_reload(writer: &Actor) -> bool {
+    let manager = |process: &Process| {
+        process.key.tgid == 1
+            || process.name() == "systemd" && process.argv.iter().any(|word| word == "--user")
+    };
+    let own_scope = |process: &Process| {
+        let cgroup = process.cgroup.as_deref();
+        cgroup.is_some_and(|cgroup| cgroup.ends_with("/init.scope"))
+    };
+    let process = &writer.process;
+    manager(process) || own_scope(process) && writer.ancestry.iter().any(|parent| manager(parent))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        event::{Change, Content, FileClass, ProcessKey, Tier, Timestamp},
+        systemd::load_path::Serves,
+    };
+
+    const LINK: &str = "/run/systemd/generator/a.target.wants/b.service";
+
+    fn actor(tgid: u32, cgroup: &str) -> Actor {
+        let process = |tgid| Process {
+            cgroup: Some(cgroup.to_owned()),
+            ..Process::of_key(ProcessKey::new(tgid, 7), None, Timestamp::default())
+        };
+        Actor {
+            process: Arc::new(process(tgid)),
+            ancestry: vec![Arc::new(process(1))],
+        }
+    }
+
+    fn change(verb: Verb, path: &str, writer: Actor, unchanged: bool) -> Classified {
+        Classified {
+            change: Change {
+                verb,
+                path: path.to_owned(),
+                truncated: false,
+                from: None,
+                target: None,
+                object: OBJECT,
+                class: FileClass::DependencyLink,
+                unit: None,
+                truncates: false,
+                tier: Tier::Lsm,
+                writer,
+                content: Some(Box::new(Content {
+                    unchanged,
+                    ..Content::default()
+                })),
+                between: None,
+                unseen: None,
+                packaging: None,
+            },
+            serves: Serves::System,
+            structural: false,
+        }
+    }
+
+    const OBJECT: FileIdentity = FileIdentity {
+        device: 1,
+        inode: 2,
+        size: 0,
+        mode: 0o120_777,
+        nlink: 1,
+        uid: 0,
+    };
+
+    fn told(churn: &mut Churn, change: Classified, time: u64) -> bool {
+        matches!(
+            churn.take(change, time, time, Some(&OBJECT), true),
+            Fate::Tell(_)
+        )
+    }
+
+    fn manager() -> Actor {
+        actor(1, "/init.scope")
+    }
+
+    fn generator() -> Actor {
+        actor(90, "/init.scope")
+    }
+
+    #[test]
+    fn what_comes_again_as_it_was_is_not_told() {
+        let mut churn = Churn::default();
+        let (dir, early) = ("/run/systemd/generator", "/run/systemd/generator.early");
+        assert!(!told(
+            &mut churn,
+            change(Verb::Unlink, LINK, manager(), false),
+            1
+        ));
+        assert!(!told(
+            &mut churn,
+            change(Verb::Rmdir, dir, manager(), false),
+            2
+        ));
+        assert!(!told(
+            &mut churn,
+            change(Verb::Mkdir, dir, manager(), false),
+            3
+        ));
+        assert!(!told(
+            &mut churn,
+            change(Verb::Mkdir, early, manager(), false),
+            4
+        ));
+        assert!(!told(
+            &mut churn,
+            change(Verb::Symlink, LINK, generator(), true),
+            5
+        ));
+        assert!(!told(
+            &mut churn,
+            change(Verb::Rmdir, early, manager(), false),
+            6
+        ));
+        assert_eq!(churn.next_due(), None);
+    }
+
+    #[test]
+    fn a_difference_is_told_once() {
+        let mut churn = Churn::default();
+        assert!(!told(
+            &mut churn,
+            change(Verb::Unlink, LINK, manager(), false),
+            1
+        ));
+        assert!(told(
+            &mut churn,
+            change(Verb::Symlink, LINK, generator(), false),
+            2
+        ));
+        assert!(churn.due(u64::MAX).is_none());
+
+        // Another mode is a difference too.
+        assert!(!told(
+            &mut churn,
+            change(Verb::Unlink, LINK, manager(), false),
+            3
+        ));
+        let other = FileIdentity {
+            mode: 0o100_666,
+            ..OBJECT
+        };
+        let again = change(Verb::Create, LINK, generator(), true);
+        assert!(matches!(
+            churn.take(again, 4, 4, Some(&other), true),
+            Fate::Tell(_)
+        ));
+    }
+
+    #[test]
+    fn a_removal_that_nothing_follows_is_told_when_the_reload_is_over() {
+        let mut churn = Churn::default();
+        assert!(!told(
+            &mut churn,
+            change(Verb::Unlink, LINK, manager(), false),
+            1
+        ));
+        assert!(churn.due(UNTOLD_MAX + 2).is_none());
+        churn.reloaded(10);
+        let kept = churn.due(10 + AFTER).expect("due");
+        assert_eq!((kept.time, kept.change.change.path.as_str()), (1, LINK));
+
+        let removal = change(Verb::Unlink, LINK, manager(), false);
+        assert!(matches!(
+            churn.take(removal, 1, 1, None, false),
+            Fate::Quiet
+        ));
+        assert!(churn.due(1 + UNTOLD_MAX).is_some());
+    }
+
+    #[test]
+    fn others_and_other_places_are_told_at_once() {
+        let mut churn = Churn::default();
+        let service = actor(90, "/system.slice/x.service");
+        assert!(told(
+            &mut churn,
+            change(Verb::Unlink, LINK, service.clone(), false),
+            1
+        ));
+        let transient = "/run/systemd/transient/x.service";
+        assert!(told(
+            &mut churn,
+            change(Verb::Unlink, transient, manager(), false),
+            1
+        ));
+        // What a reload removed and somebody else put back is theirs.
+        assert!(!told(
+            &mut churn,
+            change(Verb::Unlink, LINK, manager(), false),
+            2
+        ));
+        assert!(told(
+            &mut churn,
+            change(Verb::Symlink, LINK, service, true),
+            3
+        ));
+        assert_eq!(churn.next_due(), None);
+    }
+
+    #[test]
+    fn a_new_directory_is_told_before_what_is_in_it() {
+        let mut churn = Churn::default();
+        let dir = "/run/systemd/generator/a.target.wants";
+        assert!(!told(
+            &mut churn,
+            change(Verb::Mkdir, dir, generator(), false),
+            1
+        ));
+        assert!(
+            churn
+                .on_the_way("/run/systemd/generator/a.target.wantsx/y")
+                .is_none()
+        );
+        assert!(churn.on_the_way(LINK).is_some());
+        assert!(churn.on_the_way(LINK).is_none());
+    }
+
+    #[test]
+    fn no_more_is_held_than_there_is_room_for() {
+        let mut churn = Churn::default();
+        for n in 0..=HELD_MAX as u64 {
+            let path = format!("/run/systemd/generator/{n}.service");
+            assert!(!told(
+                &mut churn,
+                change(Verb::Unlink, &path, manager(), false),
+                n
+            ));
+        }
+        assert_eq!(churn.due(0).expect("one too many").time, 0);
+        assert!(churn.due(0).is_none());
+    }
+}

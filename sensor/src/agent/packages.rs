@@ -1,0 +1,281 @@
+//! Which run of a package manager a change belongs to, and which package its file.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use md5::{Digest as _, Md5};
+
+use crate::{
+    event::{Actor, Change, FileClass, Packaging, Process, Shipped, Transaction, Verb},
+    host::{
+        files::{FileStamp, read_regular},
+        mounts::Mounts,
+        packages::Packages,
+    },
+};
+
+/// Programs that install packages, or do so for somebody.
+const PROGRAMS: [&str; 18] = [
+    "/sbin/apk",
+    "/usr/bin/apt",
+    "/usr/bin/apt-get",
+    "/usr/bin/aptitude-curses",
+    "/usr/bin/dnf5",
+    "/usr/bin/dpkg",
+    "/usr/bin/flatpak",
+    "/usr/bin/microdnf",
+    "/usr/bin/pacman",
+    "/usr/bin/rpm",
+    "/usr/bin/rpm-ostree",
+    "/usr/bin/zypper",
+    "/usr/lib/packagekit/packagekitd",
+    "/usr/lib/snapd/snapd",
+    "/usr/libexec/flatpak-system-helper",
+    "/usr/libexec/packagekitd",
+    "/usr/libexec/snapd/snapd",
+    "/usr/sbin/apk",
+];
+/// The same as scripts, which an interpreter is given.
+const SCRIPTS: [&str; 5] = [
+    "/usr/bin/dnf",
+    "/usr/bin/dnf-3",
+    "/usr/bin/unattended-upgrade",
+    "/usr/bin/unattended-upgrades",
+    "/usr/bin/yum",
+];
+/// Where dpkg keeps the scripts of packages.
+const MAINTAINER_SCRIPTS: &str = "/var/lib/dpkg/info/";
+/// Largest program that is compared with its package's.
+const PROGRAM_MAX: u64 = 64 << 20;
+/// Most programs of which it is remembered whether they are as shipped.
+const CHECKED_MAX: usize = 64;
+/// Lists of packages that are read ahead at once.
+const AHEAD: usize = 64;
+
+/// A program that was compared with what its package brought.
+#[derive(Debug)]
+struct Checked {
+    device: u32,
+    inode: u64,
+    stamp: FileStamp,
+    shipped: bool,
+    /// When it was last found in its place, in nanoseconds since boot.
+    at: u64,
+}
+
+/// The package managers of this host, and its packages.
+#[derive(Debug, Default)]
+pub(crate) struct PackageManagers {
+    packages: Packages,
+    checked: VecDeque<Checked>,
+}
+
+impl PackageManagers {
+    /// What packages have to do with a change; `None` for nothing.
+    pub(crate) fn packaging(&mut self, change: &Change, mounts: &Mounts) -> Option<Box<Packaging>> {
+        let plain = change.class != FileClass::Directory
+            && !matches!(change.verb, Verb::Mkdir | Verb::Rmdir | Verb::Mount);
+        let owner = plain.then(|| self.owner(change)).flatten();
+        let mut transaction = self.transaction(&change.writer, mounts);
+        if let Some(transaction) = &mut transaction
+            && transaction.package.is_none()
+        {
+            transaction.package = owner.as_ref().map(|owner| owner.package.clone());
+        }
+        (owner.is_some() || transaction.is_some())
+            .then(|| Box::new(Packaging { transaction, owner }))
+    }
+
+    fn owner(&mut self, change: &Change) -> Option<crate::event::PackageFile> {
+        let content = change.content.as_ref();
+        let md5 = content.and_then(|content| content.md5);
+        let mut owner = self.packages.owner(Path::new(&change.path), md5.as_ref())?;
+        // A link where the package has a file.
+        if owner.shipped == Shipped::NoContent && content.is_some_and(|now| now.link.is_some()) {
+            owner.shipped = Shipped::Different;
+        }
+        Some(owner)
+    }
+
+    fn transaction(&mut self, writer: &Actor, mounts: &Mounts) -> Option<Transaction> {
+        let chain = || std::iter::once(&writer.process).chain(&writer.ancestry);
+        let managers: Vec<&Arc<Process>> = chain()
+            .filter(|process| program_of(process).is_some())
+            .collect();
+        let outermost = Arc::clone(managers.last()?);
+        let verified = managers
+            .iter()
+            .all(|process| self.is_shipped(process, mounts));
+        // Up to the package manager: what is above it can be anything.
+        let below = chain().take_while(|process| program_of(process).is_none());
+        let package = below.filter_map(|process| scripted(process)).next();
+        Some(Transaction {
+            manager: outermost,
+            verified,
+            package,
+        })
+    }
+
+    /// Whether a package manager's process runs what a package of this host shipped.
+    fn is_shipped(&mut self, process: &Process, mounts: &Mounts) -> bool {
+        let Some(exe) = &process.exe else {
+            return false;
+        };
+        let since = process.executed.unwrap_or(process.started).boot;
+        let program = self.is_shipped_at(&exe.path, Some((exe.device, exe.inode)), since, mounts);
+        let script = program_of(process).filter(|program| *program != exe.path);
+        program && script.is_none_or(|script| self.is_shipped_at(script, None, since, mounts))
+    }
+
+    fn is_shipped_at(
+        &mut self,
+        path: &str,
+        expected: Option<(u32, u64)>,
+        since: u64,
+        mounts: &Mounts,
+    ) -> bool {
+        let found = mounts.identify(Path::new(path)).ok();
+        let found = found.map(|found| (found.device, found.inode));
+        let stamp = FileStamp::at(Path::new(path));
+        let (Some((device, inode)), Some(stamp)) = (expected.or(found), stamp) else {
+            return false;
+        };
+        let is = |known: &&mut Checked| known.device == device && known.inode == inode;
+        let known = self.checked.iter_mut().find(is);
+        if found != Some((device, inode)) {
+            // Replaced while it runs, as dpkg does with itself; or another one in another place.
+            return known.is_some_and(|known| known.shipped && since <= known.at);
+        }
+        let now = crate::host::clock::boot_now().unwrap_or_default();
+        if let Some(known) = known.filter(|known| known.stamp == stamp) {
+            known.at = now;
+            return known.shipped;
+        }
+        let shipped = self.compare(Path::new(path));
+        self.checked
+            .retain(|known| (known.device, known.inode) != (device, inode));
+        if self.checked.len() >= CHECKED_MAX {
+            self.checked.pop_front();
+        }
+        self.checked.push_back(Checked {
+            device,
+            inode,
+            stamp,
+            shipped,
+            at: now,
+        });
+        shipped
+    }
+
+    fn compare(&mut self, path: &Path) -> bool {
+        let Ok((bytes, _)) = read_regular(path, PROGRAM_MAX) else {
+            return false;
+        };
+        let md5 = Md5::digest(&bytes).into();
+        let owner = self.packages.owner(path, Some(&md5));
+        owner.is_some_and(|owner| owner.shipped == Shipped::Same)
+    }
+
+    /// Reads some of the database before it is asked.
+    pub(crate) fn read_ahead(&mut self) {
+        self.packages.read_ahead(AHEAD);
+    }
+
+    /// What could not be read since this was last asked.
+    pub(crate) fn take_gap(&mut self) -> Option<String> {
+        self.packages.take_gap()
+    }
+}
+
+/// The package manager that a process runs: its program, or the script its interpreter runs.
+fn program_of(process: &Process) -> Option<&str> {
+    let exe = process.exe.as_ref()?.path.as_str();
+    if PROGRAMS.contains(&exe) {
+        return Some(exe);
+    }
+    let name = exe.rsplit('/').next().unwrap_or_default();
+    let script = process.argv.get(1).map(String::as_str);
+    script.filter(|script| name.starts_with("python3") && SCRIPTS.contains(script))
+}
+
+/// The package whose maintainer script a process runs.
+fn scripted(process: &Process) -> Option<String> {
+    const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
+    let script = |word: &String| {
+        let name = word.strip_prefix(MAINTAINER_SCRIPTS)?;
+        let (package, kind) = name.rsplit_once('.')?;
+        SCRIPTS.contains(&kind).then(|| package.to_owned())
+    };
+    // The script, as the interpreter or the kernel was given it.
+    process.argv.iter().take(3).find_map(script)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Executable, ProcessKey, Timestamp};
+
+    fn process(path: &str, argv: &[&str]) -> Process {
+        Process {
+            exe: Some(Executable {
+                path: path.to_owned(),
+                ..Executable::default()
+            }),
+            argv: argv.iter().map(|&word| word.to_owned()).collect(),
+            ..Process::of_key(ProcessKey::new(2, 3), None, Timestamp::default())
+        }
+    }
+
+    #[test]
+    fn package_managers_are_known_by_their_program() {
+        let is = |path: &str, argv: &[&str]| program_of(&process(path, argv)).is_some();
+        assert!(is("/usr/bin/dpkg", &["anything"]));
+        assert!(is(
+            "/usr/bin/python3.11",
+            &["python3", "/usr/bin/dnf", "install"]
+        ));
+        assert!(!is("/usr/bin/bash", &["bash", "/usr/bin/dnf"]));
+        assert!(!is("/tmp/dpkg", &["/usr/bin/dpkg"]));
+        assert!(!is("/usr/bin/dpkg-deb", &["dpkg"]));
+    }
+
+    #[test]
+    fn maintainer_scripts_name_their_package() {
+        let of = |argv: &[&str]| scripted(&process("/usr/bin/dash", argv));
+        let script = "/var/lib/dpkg/info/libc6:amd64.postinst";
+        assert_eq!(
+            of(&["/bin/sh", script, "configure"]).as_deref(),
+            Some("libc6:amd64")
+        );
+        assert_eq!(of(&["/bin/sh", "/var/lib/dpkg/info/x.list"]), None);
+        assert_eq!(of(&["/bin/sh", "/tmp/x.postinst"]), None);
+        assert_eq!(of(&["sh", "-c", "true", script]), None);
+    }
+
+    #[test]
+    fn the_outermost_run_is_the_transaction() {
+        let shell = Arc::new(process("/usr/bin/bash", &["bash"]));
+        let apt = Arc::new(process("/usr/bin/apt-get", &["apt-get", "install", "x"]));
+        let dpkg = Arc::new(process("/nowhere/dpkg", &["dpkg"]));
+        let script = process("/usr/bin/dash", &["sh", "/var/lib/dpkg/info/x.postinst"]);
+        let writer = Actor {
+            process: Arc::new(script),
+            ancestry: vec![dpkg, Arc::clone(&apt), Arc::clone(&shell)],
+        };
+        let mounts = Mounts::read().expect("mounts");
+        let managers = &mut PackageManagers::default();
+        let found = managers
+            .transaction(&writer, &mounts)
+            .expect("a transaction");
+        assert!(Arc::ptr_eq(&found.manager, &apt));
+        assert_eq!(found.package.as_deref(), Some("x"));
+        // Its inode is not that of the host's program.
+        assert!(!found.verified);
+        let writer = Actor {
+            process: shell,
+            ancestry: Vec::new(),
+        };
+        assert!(managers.transaction(&writer, &mounts).is_none());
+    }
+}
