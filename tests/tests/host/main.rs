@@ -12,6 +12,7 @@ mod cli;
 mod clones;
 mod intents;
 mod lineage;
+mod odd;
 mod output;
 mod processes;
 mod scan;
