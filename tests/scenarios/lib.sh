@@ -23,3 +23,11 @@ as_alice() {
         PATH=/usr/bin:/bin HOME=/home/alice XDG_RUNTIME_DIR=/run/user/1000 \
         DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus "$@"
 }
+
+# phase NAME: what is told from here on belongs to NAME, for tests that look closer than at a whole
+# scenario.
+phase() {
+    local uptime
+    read -r uptime _ </proc/uptime
+    echo "phase $1 $uptime" >>"$WHODUNIT_OUT/marks"
+}

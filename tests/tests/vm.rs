@@ -16,7 +16,14 @@ use std::{env, fs};
 
 use whodunit_tests::{Event, Scenario, Totals, binary, check_all};
 
+#[path = "vm/answers.rs"]
+mod answers;
+#[path = "vm/noise.rs"]
+mod noise;
+
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+/// The scenario in which systemd is asked about generated inputs.
+const ANSWERS: &str = "30-answers";
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
 
 /// What came out of the machine.
@@ -26,6 +33,8 @@ struct Boot {
     marks: Vec<(String, String, u64)>,
     stderr: String,
     script_log: String,
+    /// Where it was read from.
+    dir: PathBuf,
 }
 
 static BOOT: LazyLock<Boot> = LazyLock::new(|| {
@@ -38,21 +47,42 @@ fn boot() -> Boot {
     // Kept, for whoever looks into a failure; what an earlier boot left is not to be taken for it.
     let out = Path::new(ROOT).join("target/scenarios").join(&suite);
     let _ = fs::remove_dir_all(&out);
+    let scripts = stage();
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(ROOT).args(["xtask", "vm", &suite]);
-    command
-        .arg("--script")
-        .arg(Path::new(SCENARIOS).join("run.sh"));
+    command.arg("--script").arg(scripts.join("run.sh"));
     command.arg("--out").arg(&out);
     command
         .arg("--binary")
         .arg(fs::canonicalize(binary()).unwrap());
-    command.args(["--timeout", "600", "--arg=--exits"]);
+    command.args(["--timeout", "900", "--arg=--exits"]);
     let output = command.output().unwrap();
     // 1: a script failed, which its own test will say.
     let ran = output.status.code().is_some_and(|code| code < 2);
     assert!(ran, "{}", String::from_utf8_lossy(&output.stderr));
     read(&out)
+}
+
+/// The scenarios, with what is generated for them.
+fn stage() -> PathBuf {
+    let stage = Path::new(ROOT).join("target/scenarios/scripts");
+    let _ = fs::remove_dir_all(&stage);
+    fs::create_dir_all(&stage).unwrap();
+    for entry in fs::read_dir(SCENARIOS).unwrap() {
+        let from = entry.unwrap().path();
+        let to = stage.join(from.file_name().unwrap());
+        if from.is_file() {
+            fs::copy(&from, &to).unwrap();
+            continue;
+        }
+        fs::create_dir(&to).unwrap();
+        for entry in fs::read_dir(&from).unwrap() {
+            let from = entry.unwrap().path();
+            fs::copy(&from, to.join(from.file_name().unwrap())).unwrap();
+        }
+    }
+    answers::generate(&stage.join(ANSWERS).join("generated"));
+    stage
 }
 
 fn read(dir: &Path) -> Boot {
@@ -73,6 +103,7 @@ fn read(dir: &Path) -> Boot {
         marks: text("marks").lines().map(mark).collect(),
         stderr: text("stderr.log"),
         script_log: text("script.log"),
+        dir: dir.to_owned(),
     }
 }
 
@@ -152,6 +183,28 @@ scenarios! {
     a_load_path_by_other_names: "07-other-names",
     a_template_and_a_hidden_unit: "08-template",
     what_was_refused: "09-refused",
+    packages_that_bring_units: "20-packages",
+    a_write_that_nobody_saw: "21-unseen",
+    what_systemd_makes_of_it: "30-answers",
+}
+
+#[test]
+#[ignore = "boots a virtual machine; cargo xtask test runs it"]
+fn names_units_and_drop_ins_are_systemds() {
+    let boot = &*BOOT;
+    let inputs = tempfile::tempdir().unwrap();
+    answers::generate(inputs.path());
+    let (faults, compared) = answers::differences(inputs.path(), &boot.dir);
+    assert!(compared > 700, "only {compared} were compared");
+    assert!(faults.is_empty(), "- {}", faults.join("\n- "));
+}
+
+#[test]
+#[ignore = "boots a virtual machine; cargo xtask test runs it"]
+fn each_real_change_is_told_once() {
+    let boot = &*BOOT;
+    let faults = noise::faults(&boot.events, &boot.marks);
+    assert!(faults.is_empty(), "- {}", faults.join("\n- "));
 }
 
 #[test]
