@@ -21,14 +21,27 @@ pub enum Kind {
     Exit = 2,
     /// [`crate::ChangeRecord`]: something was done to a watched file or directory.
     Change = 3,
+    /// [`crate::MessageRecord`]: bytes for a manager or a bus.
+    Message = 4,
+    /// [`crate::ConnectRecord`]: a connection to a manager's socket.
+    Connect = 5,
+    /// [`crate::SignalRecord`]: a signal to a manager.
+    Signal = 6,
 }
 
 impl Kind {
     /// How many kinds there are.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 7;
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; Self::COUNT as usize] =
-        [Self::Exec, Self::ManagedExec, Self::Exit, Self::Change];
+    pub const ALL: [Self; Self::COUNT as usize] = [
+        Self::Exec,
+        Self::ManagedExec,
+        Self::Exit,
+        Self::Change,
+        Self::Message,
+        Self::Connect,
+        Self::Signal,
+    ];
 
     /// The kind with this number.
     #[must_use]

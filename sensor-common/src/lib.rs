@@ -13,6 +13,7 @@ mod header;
 mod offsets;
 mod path;
 mod process;
+mod request;
 mod task;
 mod watch;
 
@@ -27,6 +28,11 @@ pub use header::{ABI_VERSION, BULK_WAKE_INTERVAL, Header, Kind};
 pub use offsets::{MISSING, Offsets};
 pub use path::{COMPONENTS_MAX, NAME_MAX, PATH_MAX, PathBytes, path_state};
 pub use process::{ProcessEntry, ProcessKey, SEED_TICK, process_flags};
+pub use request::{
+    AUTHOR_BURST, AUTHOR_REFILL_SHIFT, Author, ConnectRecord, MESSAGE_MAX, MESSAGE_SHORT,
+    MessageRecord, MessageRecordOf, SEGMENTS_MAX, SOCKET_PATH_MAX, ShortMessageRecord,
+    SignalRecord, SocketFacts, SocketValue, Stream, message_flags, socket_flags, stream_mode,
+};
 pub use task::{ANCESTORS_MAX, TaskFacts};
 pub use watch::{WatchKey, WatchValue, watch_flags};
 

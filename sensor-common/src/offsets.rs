@@ -94,4 +94,25 @@ offsets! {
     mount_parent,
     mount_mountpoint,
     iattr_valid,
+    socket_type,
+    socket_sk,
+    socket_file,
+    sock_family,
+    sock_socket,
+    unix_sock_peer,
+    unix_sock_path,
+    msghdr_iter,
+    iter_type,
+    iter_offset,
+    iter_count,
+    iter_segments,
+    iter_buffer,
+    iter_number,
+    siginfo_code,
+    /// A value of `iov_iter`'s type, not an offset.
+    is_iovec,
+    /// As above.
+    is_kvec,
+    /// As above.
+    is_ubuf,
 }

@@ -11,6 +11,7 @@ use crate::{
 
 pub(crate) const S_IFMT: u16 = 0o170_000;
 pub(crate) const S_IFREG: u16 = 0o100_000;
+pub(crate) const S_IFIFO: u16 = 0o010_000;
 const S_IFDIR: u16 = 0o040_000;
 const S_IFLNK: u16 = 0o120_000;
 

@@ -7,10 +7,10 @@ use aya_ebpf::{
 use whodunit_common::{MISSING, Verb, change_flags};
 
 use crate::{
-    change::{S_IFMT, S_IFREG, directory_flag, from_of, is_link, report},
+    change::{S_IFIFO, S_IFMT, S_IFREG, directory_flag, from_of, is_link, report},
     hook::{function, hook},
     kernel::{self, field, offset},
-    manager, path, watch,
+    manager, path, request, watch,
 };
 
 hook!(
@@ -100,7 +100,7 @@ fn opened(arg: impl Fn(usize) -> u64) {
         return;
     }
     let Some((dentry, inode)) = regular(file) else {
-        return;
+        return fifo(file);
     };
     let Some(found) = watch::matching(dentry, false) else {
         return;
@@ -132,6 +132,18 @@ pub(crate) fn regular(file: u64) -> Option<(u64, u64)> {
     }
     let dentry: u64 = field!(file + u64::from(offset!(file_path)), path_dentry);
     Some((dentry, inode))
+}
+
+/// A FIFO is opened for writing.
+#[inline(always)]
+fn fifo(file: u64) {
+    let inode: u64 = field!(file, file_inode);
+    let kind: u16 = field!(inode, inode_mode);
+    if kind & S_IFMT != S_IFIFO || offset!(file_path) == MISSING {
+        return;
+    }
+    let dentry: u64 = field!(file + u64::from(offset!(file_path)), path_dentry);
+    request::fifo_opened(dentry, inode);
 }
 
 /// `__fput(file)`: the last reference is gone; the dentry is not yet.

@@ -13,9 +13,11 @@ mod hook;
 mod kernel;
 mod manager;
 mod maps;
+mod message;
 mod mount;
 mod path;
 mod process;
+mod request;
 mod task;
 mod watch;
 

@@ -6,7 +6,8 @@ use aya_ebpf::{
     maps::{HashMap, LruHashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
 };
 use whodunit_common::{
-    ABI_VERSION, BULK_WAKE_INTERVAL, Header, Kind, ProcessEntry, WatchKey, WatchValue,
+    ABI_VERSION, Author, BULK_WAKE_INTERVAL, Header, Kind, ProcessEntry, ProcessKey, SocketValue,
+    Stream, WatchKey, WatchValue,
 };
 
 use crate::kernel;
@@ -28,6 +29,27 @@ pub(crate) static PROCESSES: LruHashMap<u32, ProcessEntry> =
 #[map]
 pub(crate) static WATCHES: HashMap<WatchKey, WatchValue> =
     HashMap::with_max_entries(16_384, BPF_F_NO_PREALLOC);
+
+/// Requests: whoever floods managers drowns no change.
+#[map]
+pub(crate) static REQUESTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
+
+/// Listening sockets of managers and buses by identity; the agent fills it.
+#[map]
+pub(crate) static SOCKETS: HashMap<WatchKey, SocketValue> = HashMap::with_max_entries(1024, 0);
+
+/// Where messages begin in the streams of connections, by the address of the sending socket. Most
+/// need no entry: they send a message at a time.
+#[map]
+pub(crate) static STREAMS: LruHashMap<u64, Stream> = LruHashMap::with_max_entries(4096, 0);
+
+/// How much each process asked lately.
+#[map]
+pub(crate) static AUTHORS: LruHashMap<ProcessKey, Author> = LruHashMap::with_max_entries(4096, 0);
+
+/// How many requests were not sent because their authors asked too much.
+#[map]
+pub(crate) static THROTTLED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// Records that found their ring full, by [`Kind`].
 #[map]

@@ -61,6 +61,12 @@ pub(crate) fn facts(facts: *mut TaskFacts, task: u64) {
     ancestors(facts, &key);
 }
 
+/// Real user id of another task.
+#[inline(always)]
+pub(crate) fn uid_of(task: u64) -> u32 {
+    or_unset(field!(task, task_cred), offset!(cred_uid))
+}
+
 /// Ids for which zero would be a lie: unset when the kernel has no such field.
 #[inline(always)]
 fn or_unset(base: u64, offset: u32) -> u32 {

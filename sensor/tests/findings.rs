@@ -63,6 +63,7 @@ fn change(verb: Verb, path: &str, class: FileClass) -> Change {
         writer: by(process(4100, "/usr/bin/tee", 0)),
         unseen: None,
         packaging: None,
+        on_behalf_of: None,
         content: Some(Box::new(Content {
             sha256: Some("aa".to_owned()),
             ..Content::default()

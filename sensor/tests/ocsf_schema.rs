@@ -361,6 +361,57 @@ fn a_change_names_its_package_and_who_was_not_seen() {
 }
 
 #[test]
+fn every_request_is_valid() {
+    let value = check(Body::Asked(Box::new(asked())));
+    assert_eq!(value["type_uid"], 100_799);
+    assert_eq!(value["activity_name"], "Request");
+    assert_eq!(value["metadata"]["log_name"], "request");
+    assert_eq!(value["actor"]["process"]["pid"], 4100);
+    assert_eq!(value["process"]["pid"], 1);
+    let request = &value["unmapped"]["request"];
+    assert_eq!(request["method"], "EnableUnitFilesWithFlags");
+    assert_eq!(request["class"], "enable");
+    assert_eq!(request["login"]["peer"], "192.0.2.7:50122");
+    assert_eq!(request["message"]["units"][0], "upd.timer");
+    let undecoded = Request::undecoded(Protocol::Varlink, "\0\u{1b}");
+    for means in [
+        Means::Connection,
+        Means::Initctl,
+        Means::Signal(1),
+        Means::Signal(34),
+        Means::Signal(40),
+        Means::Signal(99),
+        Means::Message(Box::default()),
+        Means::Message(Box::new(undecoded)),
+    ] {
+        check(Body::Asked(Box::new(Asked {
+            manager: Manager::Container(String::new()),
+            target: Arc::new(nobody()),
+            author: Actor {
+                process: Arc::new(nobody()),
+                ancestry: Vec::new(),
+            },
+            login: Login::default(),
+            means,
+            socket: None,
+            tier: Tier::Tracepoint,
+        })));
+    }
+}
+
+#[test]
+fn a_change_names_for_whom_it_was_made() {
+    let mut change = change(Verb::Symlink);
+    change.on_behalf_of = Some(Box::new(on_behalf_of()));
+    let value = check(Body::Change(change));
+    let of = &value["unmapped"]["change"]["on_behalf_of"];
+    assert_eq!(of["pid"], 4100);
+    assert_eq!(of["ancestry"][2]["name"], "sshd");
+    assert_eq!(of["method"], "EnableUnitFilesWithFlags");
+    assert_eq!(of["grade"], "certain");
+}
+
+#[test]
 fn every_finding_is_valid() {
     check(Body::Finding(Box::new(minimal_finding())));
     for severity in [

@@ -21,6 +21,8 @@ pub enum Kind {
     Change,
     /// Something was done to a timer.
     Job,
+    /// Somebody asked a manager for something.
+    Request,
     /// A verdict worth a person's time.
     Finding,
     /// The agent speaks of itself.
@@ -73,6 +75,7 @@ impl Event {
         match (self.number("class_uid"), self.number("activity_id")) {
             (1007, 1) => Kind::Exec,
             (1007, 2) => Kind::Exit,
+            (1007, 99) if self.text("metadata/log_name") == "request" => Kind::Request,
             (1007, 99) => Kind::Verdict,
             (1001, _) => Kind::Change,
             (1006, _) => Kind::Job,

@@ -206,6 +206,7 @@ mod tests {
                 truncates: false,
                 tier: Tier::Lsm,
                 writer,
+                on_behalf_of: None,
                 content: Some(Box::new(Content {
                     unchanged,
                     ..Content::default()

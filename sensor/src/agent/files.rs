@@ -295,6 +295,11 @@ impl Agent {
             serves,
             structural: _,
         } = classified;
+        let asked = self
+            .correlator
+            .requests
+            .of_change(&change, self.facts.time(time));
+        change.on_behalf_of = asked.map(Box::new);
         self.recent.tell(&change.path);
         self.suspects.account(&change);
         change.packaging = self.packages.packaging(&change, &self.facts.mounts);

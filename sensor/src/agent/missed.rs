@@ -254,6 +254,7 @@ fn removal(name: &str, known: &KnownFile, between: Between) -> Classified {
             process: Arc::new(Process::unknown(between.before)),
             ancestry: Vec::new(),
         },
+        on_behalf_of: None,
         content: Some(Box::new(content)),
         between: Some(between),
         unseen: None,

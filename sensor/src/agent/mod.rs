@@ -14,8 +14,10 @@ mod missed;
 mod packages;
 mod processes;
 mod recent;
+mod requests;
 mod run;
 mod stream;
+mod streams;
 mod targets;
 mod watching;
 
@@ -51,6 +53,7 @@ use memory::{Found, Keeper};
 use packages::PackageManagers;
 use processes::Cgroups;
 use recent::Recent;
+use requests::Requests;
 use stream::Stream;
 use watching::Watching;
 
@@ -64,6 +67,7 @@ pub(crate) struct Agent {
     table: Table,
     cgroups: Cgroups,
     watching: Watching,
+    requests: Requests,
     correlator: Correlator,
     detector: Detector,
     activations: Activations<Box<HeldExec>>,
@@ -143,6 +147,12 @@ impl Agent {
             (None, _) => Watches::by_marks(Fanotify::new().context("file changes cannot be seen")?),
         };
         let watching = Watching::start(watches, &facts, &running);
+        let mut requests = Requests::new(probes.sockets()?, probes.request_tier());
+        for manager in &running {
+            if let Some(known) = table.current(manager.tgid) {
+                requests.manages(manager.uid, known.process.key);
+            }
+        }
         let mut agent = Self {
             rings: probes.rings()?,
             losses: probes.losses()?,
@@ -151,6 +161,7 @@ impl Agent {
             table,
             cgroups,
             watching,
+            requests,
             correlator: Correlator::default(),
             detector,
             activations: Activations::default(),
@@ -178,6 +189,7 @@ impl Agent {
         agent
             .watching
             .refresh_targets(&mut agent.installed, &agent.facts);
+        agent.list_sockets();
         let unread = agent.learn_contents();
         agent.tell_start();
         if let Some(gap) = gap {
@@ -197,7 +209,10 @@ impl Agent {
             .probes
             .hooks
             .iter()
-            .filter(|status| status.tier.is_none() && self.probes.file_tier.is_some())
+            .filter(|status| {
+                let served = self.probes.file_tier.is_some() || status.hook.is_beyond_marks();
+                status.tier.is_none() && served
+            })
             .map(|status| format!("{}: {} are not seen", status.hook.name, status.hook.sees))
             .collect();
         if let Some(marks) = self.watching.watches.fanotify() {
@@ -293,6 +308,9 @@ impl Agent {
                 }
             }
             Record::Change(seen) => self.changed_by_programs(*seen),
+            Record::Message(seen) => self.sent(*seen),
+            Record::Connect(seen) => self.connected(*seen),
+            Record::Signal(seen) => self.signalled(*seen),
         }
     }
 
@@ -308,6 +326,9 @@ impl Agent {
             .argv
             .iter()
             .any(|argument| argument == "--user");
+        if user {
+            self.requests.manages(exec.process.uid, exec.process.key);
+        }
         let context = exec.systemd.as_ref();
         let by_pid1 = |context: &&SystemdContext| context.manager == Manager::System;
         let cgroup = context.filter(by_pid1).and_then(|it| it.cgroup.as_deref());
@@ -337,6 +358,7 @@ impl Agent {
                 .refresh_targets(&mut self.installed, &self.facts);
         }
         self.look_into_new();
+        self.tend_requests();
         let now = self.facts.now();
         self.keeper.tick(&self.table, now);
         let troubles = self.keeper.troubles();
@@ -345,6 +367,10 @@ impl Agent {
         self.tell_gaps();
         let mut losses = self.losses.take();
         losses.extend(self.stream.losses());
+        let requests = ["message", "connect", "signal"];
+        if losses.iter().any(|loss| requests.contains(&loss.kind)) {
+            self.requests_lost();
+        }
         if !losses.is_empty() {
             self.lost += losses
                 .iter()

@@ -80,7 +80,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
     // The kernel side's own words, if it has any, go to the log.
     let mut logger = agent.probes.log();
 
-    let [priority, bulk] = agent.rings.wakes()?;
+    let [priority, requests, bulk] = agent.rings.wakes()?;
     let marks = agent.watching.watches.wake()?;
     let mounts = Wake::on_mounts().context("cannot watch /proc/self/mountinfo")?;
     let mut bus = crate::systemd::bus::track().context("cannot start to read the bus")?;
@@ -108,6 +108,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
     loop {
         tokio::select! {
             woken = priority.ready() => woken?,
+            woken = requests.ready() => woken?,
             woken = bulk.ready() => {
                 woken?;
                 look_again = true;

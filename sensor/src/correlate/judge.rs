@@ -3,11 +3,12 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::changes::{Changes, Seen};
+use super::requests::Requests;
 use crate::{
     detect,
     event::{
-        Cause, CauseFile, Exec, Finding, Grade, LinkKind, Manager, ProcessKey, Related, Severity,
-        Timestamp, Trigger, TriggerType, Verb,
+        Cause, CauseFile, CauseRequest, Exec, Finding, Grade, LinkKind, Manager, OnBehalfOf,
+        ProcessKey, Related, RequestClass, Severity, Timestamp, Trigger, TriggerType, Verb,
     },
     systemd::unit_name::{UnitName, UnitType},
 };
@@ -17,6 +18,11 @@ const JUDGED_MAX: usize = 4096;
 
 /// OCSF `type_uid` of an exec: Process Activity, Launch.
 const EXEC_TYPE: u32 = 100_701;
+
+/// That of a request: Process Activity, Other.
+const REQUEST_TYPE: u32 = 100_799;
+/// How long before a job a request for it may have come, in nanoseconds.
+const ASKED: u64 = 90_000_000_000;
 
 /// A process that a manager started, and what is known of its unit.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +55,8 @@ impl<'a> Started<'a> {
 /// What was changed since the agent started, and what was said about it.
 #[derive(Debug, Default)]
 pub struct Correlator {
+    /// Who asked managers for what.
+    pub requests: Requests,
     changes: Changes,
     /// Sequence of the newest content change that a finding was made for, by unit.
     judged: HashMap<(Manager, String), u64>,
@@ -107,7 +115,8 @@ impl Correlator {
         if !self.is_news(&context.manager, unit, newest_content.unwrap_or(newest)) {
             return None;
         }
-        Some(finding(started, unit, timer, &changes))
+        let cause = self.causes(started, unit, &changes);
+        Some(finding(started, unit, timer, cause, &changes))
     }
 
     /// The chain that leads to a process, oldest first: as far back as changes were seen.
@@ -119,7 +128,109 @@ impl Correlator {
             return Vec::new();
         };
         let (_, changes) = self.rests_on(started, manager, unit);
-        causes(started, unit, &changes)
+        self.causes(started, unit, &changes)
+    }
+
+    /// The chain of a start, oldest first.
+    fn causes(&self, started: &Started<'_>, unit: &str, changes: &[Seen]) -> Vec<Cause> {
+        let Started {
+            exec, uid, time, ..
+        } = *started;
+        let mut cause: Vec<Cause> = Vec::new();
+        for seen in changes {
+            if let Some(of) = seen.change.on_behalf_of.as_deref() {
+                push_request(&mut cause, of, seen.change.unit.as_deref());
+            }
+            cause.push(cause_of(seen));
+        }
+        self.requests_for(started, unit, changes, &mut cause);
+        if let Some(trigger) = started.fired() {
+            cause.push(Cause {
+                link: LinkKind::Fired,
+                time: trigger.fired_at.unwrap_or(time),
+                grade: trigger.grade,
+                actor: None,
+                file: None,
+                request: None,
+                unit: trigger.unit.clone(),
+                event_uid: started.firing.map(str::to_owned),
+            });
+        }
+        cause.sort_by_key(|link| link.time.boot);
+        let spawned = exec.systemd.as_ref().is_some_and(|context| context.spawned);
+        if spawned {
+            cause.push(Cause {
+                link: LinkKind::Spawned,
+                time,
+                grade: Grade::Certain,
+                actor: Some(crate::event::Actor {
+                    process: Arc::clone(&exec.process),
+                    ancestry: exec.ancestry.clone(),
+                }),
+                file: None,
+                request: None,
+                unit: Some(unit.to_owned()),
+                event_uid: Some(uid.to_owned()),
+            });
+        }
+        cause
+    }
+
+    /// Who asked for this start, or for the start of the timer or unit that led to it, and who made
+    /// the manager read what was changed.
+    fn requests_for(
+        &self,
+        started: &Started<'_>,
+        unit: &str,
+        changes: &[Seen],
+        cause: &mut Vec<Cause>,
+    ) {
+        let Some(context) = started.exec.systemd.as_ref() else {
+            return;
+        };
+        let (manager, until) = (&context.manager, started.time.boot);
+        let of_start = |unit: &str, since: u64, until: u64| {
+            self.requests.of_start(manager, unit, since, until)
+        };
+        let recently = until.saturating_sub(ASKED);
+        let triggers = context.trigger.iter().chain(started.behind);
+        let mut asked: Vec<(String, OnBehalfOf)> = Vec::new();
+        let mut find = |unit: &str, since: u64, until: u64| {
+            if let Some(of) = of_start(unit, since, until) {
+                asked.push((unit.to_owned(), of));
+            }
+        };
+        if context.trigger.is_none() {
+            find(unit, recently, until);
+        }
+        for trigger in triggers {
+            let named = trigger.unit.as_deref();
+            match (trigger.kind, named) {
+                (TriggerType::Request | TriggerType::Unknown, None) => find(unit, recently, until),
+                (TriggerType::Dependency | TriggerType::Request, Some(by)) => {
+                    find(by, recently, until);
+                }
+                // It was started once, and elapses ever since.
+                (TriggerType::Timer | TriggerType::Path | TriggerType::Socket, Some(by)) => {
+                    let fired = trigger.fired_at.map_or(until, |fired| fired.boot);
+                    find(by, 0, fired);
+                }
+                _ => {}
+            }
+        }
+        for (unit, of) in &asked {
+            push_request(cause, of, Some(unit));
+        }
+        let changed = changes
+            .iter()
+            .filter(|seen| !seen.is_link())
+            .map(|seen| seen.time.boot)
+            .max();
+        if let Some(changed) = changed
+            && let Some(of) = self.requests.of_reload(manager, changed, until)
+        {
+            push_request(cause, &of, None);
+        }
     }
 
     /// The latest change to each file that a start of `unit` rests on, and the timer concerned.
@@ -191,9 +302,14 @@ fn latest_of_each_file(changes: Vec<Seen>) -> Vec<Seen> {
     changes
 }
 
-fn finding(started: &Started<'_>, unit: &str, timer: Option<String>, changes: &[Seen]) -> Finding {
+fn finding(
+    started: &Started<'_>,
+    unit: &str,
+    timer: Option<String>,
+    cause: Vec<Cause>,
+    changes: &[Seen],
+) -> Finding {
     let Started { exec, uid, .. } = *started;
-    let cause = causes(started, unit, changes);
     let mut related: Vec<Related> = changes
         .iter()
         .filter(|seen| !seen.uid.is_empty())
@@ -202,6 +318,13 @@ fn finding(started: &Started<'_>, unit: &str, timer: Option<String>, changes: &[
             type_uid: seen.change.type_uid(),
         })
         .collect();
+    let asked = cause.iter().filter(|link| link.request.is_some());
+    related.extend(asked.filter_map(|link| {
+        Some(Related {
+            uid: link.event_uid.clone()?,
+            type_uid: REQUEST_TYPE,
+        })
+    }));
     related.push(Related {
         uid: uid.to_owned(),
         type_uid: EXEC_TYPE,
@@ -213,43 +336,46 @@ fn finding(started: &Started<'_>, unit: &str, timer: Option<String>, changes: &[
     finding
 }
 
-fn causes(started: &Started<'_>, unit: &str, changes: &[Seen]) -> Vec<Cause> {
-    let Started {
-        exec, uid, time, ..
-    } = *started;
-    let mut cause: Vec<Cause> = changes.iter().map(cause_of).collect();
-    if let Some(trigger) = started.fired() {
-        cause.push(Cause {
-            link: LinkKind::Fired,
-            time: trigger.fired_at.unwrap_or(time),
-            grade: trigger.grade,
-            actor: None,
-            file: None,
-            unit: trigger.unit.clone(),
-            event_uid: started.firing.map(str::to_owned),
-        });
+/// Adds a request to a chain, once.
+fn push_request(cause: &mut Vec<Cause>, of: &OnBehalfOf, unit: Option<&str>) {
+    let told = |link: &Cause| {
+        link.request.is_some() && link.event_uid.as_deref() == Some(of.event_uid.as_str())
+    };
+    if cause.iter().any(told) {
+        return;
     }
-    let spawned = exec.systemd.as_ref().is_some_and(|context| context.spawned);
-    if spawned {
-        cause.push(Cause {
-            link: LinkKind::Spawned,
-            time,
-            grade: Grade::Certain,
-            actor: Some(crate::event::Actor {
-                process: Arc::clone(&exec.process),
-                ancestry: exec.ancestry.clone(),
-            }),
-            file: None,
-            unit: Some(unit.to_owned()),
-            event_uid: Some(uid.to_owned()),
-        });
+    cause.push(Cause {
+        link: match of.class {
+            RequestClass::Enable => LinkKind::Enabled,
+            RequestClass::Reload => LinkKind::Reloaded,
+            _ => LinkKind::Asked,
+        },
+        time: of.time,
+        grade: of.grade,
+        actor: Some(of.author.clone()),
+        file: None,
+        request: Some(CauseRequest {
+            method: of.method.clone(),
+            unit: unit.map(str::to_owned),
+        }),
+        unit: unit.map(str::to_owned),
+        event_uid: Some(of.event_uid.clone()),
+    });
+}
+
+/// The links that a change is in a chain: who asked for it, and who made it.
+#[must_use]
+pub fn causes_of(seen: &Seen) -> Vec<Cause> {
+    let mut cause = Vec::new();
+    if let Some(of) = seen.change.on_behalf_of.as_deref() {
+        push_request(&mut cause, of, seen.change.unit.as_deref());
     }
+    cause.push(cause_of(seen));
     cause
 }
 
 /// The link that a change is in a chain.
-#[must_use]
-pub fn cause_of(seen: &Seen) -> Cause {
+fn cause_of(seen: &Seen) -> Cause {
     let writer = &seen.change.writer;
     // Of what a manager found, the writer is what nobody saw.
     let known = writer.process.key != ProcessKey::default() && seen.change.verb != Verb::Load;
@@ -267,6 +393,7 @@ pub fn cause_of(seen: &Seen) -> Cause {
             path: seen.change.path.clone(),
             sha256: seen.change.sha256().map(str::to_owned),
         }),
+        request: None,
         unit: seen.change.unit.clone(),
         event_uid: Some(seen.uid.clone()).filter(|uid| !uid.is_empty()),
     }

@@ -6,6 +6,8 @@
 pub mod activation;
 mod changes;
 mod judge;
+mod requests;
 
 pub use changes::{Changes, Seen};
-pub use judge::{Correlator, Started, cause_of};
+pub use judge::{Correlator, Started, causes_of};
+pub use requests::Requests;

@@ -2,7 +2,7 @@
 
 use super::catalogue as rules;
 use crate::{
-    correlate::{Seen, cause_of},
+    correlate::{Seen, causes_of},
     event::{
         Change, FileClass, Finding, Grade, Manager, Origin, Related, Rule, Severity, Trait,
         UnitSettings, Verb,
@@ -110,7 +110,7 @@ fn finding(seen: &Seen, rule: &'static Rule, severity: Severity, traits: Vec<Tra
         ancestry: writer.ancestry.clone(),
         systemd: None,
         timer,
-        cause: vec![cause_of(seen)],
+        cause: causes_of(seen),
         related: vec![Related {
             uid: seen.uid.clone(),
             type_uid: change.type_uid(),

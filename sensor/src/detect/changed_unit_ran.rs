@@ -6,8 +6,8 @@ use crate::event::{Cause, Exec, Finding, Grade, LinkKind, Manager, Related, Seve
 /// Words the finding. `cause` and `related` come from the correlation, oldest first.
 ///
 /// Severity: high when PID 1 runs it as root and a timer leads to it; medium when one of the two
-/// is missing; low when both are, or when all that is known of the writer is the manager itself
-/// (a transient unit, whose requester this agent does not see).
+/// is missing; low when both are, or when all that is known of the writer is the manager itself:
+/// the request was not seen.
 #[must_use]
 pub fn changed_unit_ran(
     exec: &Exec,
@@ -21,10 +21,9 @@ pub fn changed_unit_ran(
         .as_ref()
         .is_some_and(|context| context.manager == Manager::System);
     let root = system && exec.process.euid == 0;
-    let writer = cause
-        .iter()
-        .rev()
-        .find(|link| matches!(link.link, LinkKind::Wrote | LinkKind::Linked) && !is_manager(link));
+    let writer = cause.iter().rev().find(|link| wrote(link));
+    // Else who had a manager write it.
+    let writer = writer.or_else(|| cause.iter().find(|link| had_it_written(link)));
     let severity = match (root, timer.is_some(), writer.is_some()) {
         (true, true, true) => Severity::High,
         (true, true, false) | (true, false, true) | (false, true, _) => Severity::Medium,
@@ -37,14 +36,20 @@ pub fn changed_unit_ran(
     };
     let last = writer.or_else(|| cause.iter().rev().find(|link| link.file.is_some()));
     let by = last.and_then(|link| {
-        let file = link.file.as_ref()?;
         let actor = link.actor.as_ref()?;
+        let did = match (&link.file, &link.request) {
+            (Some(file), _) => format!("{} {}", link.link.as_str(), file.path),
+            (None, Some(request)) => {
+                let unit = request.unit.as_deref().unwrap_or_default();
+                let did = format!("asked for {} {unit}", request.method);
+                did.trim_end().to_owned()
+            }
+            (None, None) => return None,
+        };
         Some(format!(
-            "{} ({}) {} {}",
+            "{} ({}) {did}",
             actor.process.name(),
             actor.process.key.tgid,
-            link.link.as_str(),
-            file.path
         ))
     });
     let timer_words = timer
@@ -72,11 +77,7 @@ pub fn changed_unit_ran(
         title,
         message,
         severity,
-        grade: if writer.is_some() {
-            Grade::Certain
-        } else {
-            Grade::Probable
-        },
+        grade: writer.map_or(Grade::Probable, |link| link.grade),
         process: exec.process.clone(),
         ancestry: exec.ancestry.clone(),
         systemd: context,
@@ -101,6 +102,14 @@ pub fn changed_unit_ran(
             },
         ],
     }
+}
+
+fn wrote(link: &Cause) -> bool {
+    matches!(link.link, LinkKind::Wrote | LinkKind::Linked) && !is_manager(link)
+}
+
+fn had_it_written(link: &Cause) -> bool {
+    matches!(link.link, LinkKind::Asked | LinkKind::Enabled) && link.grade >= Grade::Probable
 }
 
 /// Whether the one who wrote was a manager, which does so at somebody's request.

@@ -29,6 +29,7 @@ mod chain;
 mod content;
 mod intent;
 mod posture;
+mod request;
 
 /// How lines look.
 #[derive(Clone, Debug)]
@@ -81,6 +82,7 @@ pub fn line(event: &Event, style: &Style) -> String {
         Body::Verdict(verdict) => line.exec(&verdict.exec),
         Body::TimerFired(fired) => line.fired(fired),
         Body::Change(change) => line.change(change),
+        Body::Asked(asked) => line.asked(asked),
         Body::Finding(finding) => line.finding(event, finding),
         Body::Posture(posture) => line.posture(posture),
         Body::Control(control) => line.control(control),
@@ -305,6 +307,9 @@ impl Line<'_> {
         }
         self.packaging(change);
         self.by(&change.writer);
+        if let Some(of) = &change.on_behalf_of {
+            self.on_behalf_of(of);
+        }
         if let Some(between) = change.between {
             self.push(", after ");
             self.minute(between.after);
@@ -391,9 +396,14 @@ impl Line<'_> {
     fn link(&mut self, now: Timestamp, cause: &Cause) {
         self.link_start(now, cause.time, cause.link.as_str());
         let file = cause.file.as_ref().map(|file| file.path.as_str());
+        if let Some(request) = &cause.request {
+            self.foreign(&request.method, PATH_WIDTH);
+            self.push(" ");
+        }
         match (file, cause.unit.as_deref()) {
             (Some(path), _) => self.paint(sgr::BOLD, |out| text::push(out, path, PATH_WIDTH)),
             (None, Some(unit)) => self.paint(sgr::CYAN, |out| text::push(out, unit, PATH_WIDTH)),
+            (None, None) if cause.request.is_some() => {}
             (None, None) => self.push("?"),
         }
         if let Some(actor) = &cause.actor {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::event::{Health, Verb};
+use crate::event::{Asked, Health, Manager, Verb};
 
 /// What a change is called in `unmapped.change.verb`.
 #[must_use]
@@ -40,6 +40,32 @@ pub fn past(verb: Verb) -> &'static str {
         Verb::Closed => "finished writing",
         Verb::Mount => "mounted over",
         Verb::Load => "loaded",
+    }
+}
+
+/// A request as one sentence.
+#[derive(Debug)]
+pub struct AskedMessage<'a>(pub &'a Asked);
+
+impl fmt::Display for AskedMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let asked = self.0;
+        let author = &asked.author.process;
+        let name = match author.name() {
+            "" => "a process",
+            name => name,
+        };
+        write!(f, "{name}({}) asked ", author.key.tgid)?;
+        match &asked.manager {
+            Manager::System => f.write_str("PID 1")?,
+            Manager::User(uid) => write!(f, "the manager of user {uid}")?,
+            Manager::Container(_) => f.write_str("a manager in a container")?,
+        }
+        write!(f, ": {}", asked.method())?;
+        for unit in asked.units() {
+            write!(f, " {unit}")?;
+        }
+        Ok(())
     }
 }
 

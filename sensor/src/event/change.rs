@@ -1,6 +1,6 @@
 //! One thing done to a watched file or directory.
 
-use super::{Actor, Content, Packaging, Shipped, Timestamp};
+use super::{Actor, Content, OnBehalfOf, Packaging, Shipped, Timestamp};
 
 pub use whodunit_common::Verb;
 
@@ -125,6 +125,8 @@ pub struct Change {
     pub tier: Tier,
     /// Who did it.
     pub writer: Actor,
+    /// Who the writer, a manager, did it for.
+    pub on_behalf_of: Option<Box<OnBehalfOf>>,
     /// What is in the file after the change, when that was looked at.
     pub content: Option<Box<Content>>,
     /// Of a change that was made while no agent ran: when that can have been.

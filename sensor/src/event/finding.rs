@@ -83,6 +83,12 @@ pub enum LinkKind {
     Wrote,
     /// Somebody made a link that pulls the unit in.
     Linked,
+    /// Somebody asked the manager to make or start it.
+    Asked,
+    /// Somebody asked the manager to have it started from now on.
+    Enabled,
+    /// Somebody made the manager read its units anew.
+    Reloaded,
     /// A timer elapsed.
     Fired,
     /// The manager started the process.
@@ -96,6 +102,9 @@ impl LinkKind {
         match self {
             Self::Wrote => "wrote",
             Self::Linked => "linked",
+            Self::Asked => "asked",
+            Self::Enabled => "enabled",
+            Self::Reloaded => "reloaded",
             Self::Fired => "fired",
             Self::Spawned => "spawned",
         }
@@ -111,6 +120,15 @@ pub struct CauseFile {
     pub sha256: Option<String>,
 }
 
+/// The request of a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CauseRequest {
+    /// What was called: a method, or a signal's name.
+    pub method: String,
+    /// The unit that it names, if any.
+    pub unit: Option<String>,
+}
+
 /// One link from a process back to those who caused it.
 #[derive(Clone, Debug)]
 pub struct Cause {
@@ -124,6 +142,8 @@ pub struct Cause {
     pub actor: Option<Actor>,
     /// The file concerned.
     pub file: Option<CauseFile>,
+    /// What was asked.
+    pub request: Option<CauseRequest>,
     /// The unit concerned: the timer that fired, the service that ran.
     pub unit: Option<String>,
     /// `metadata.uid` of the event that told it.

@@ -4,6 +4,7 @@
 //! of an [`Event`] and the [`crate::host::Host`] it was seen on.
 
 mod activation;
+mod asked;
 mod change;
 mod content;
 mod finding;
@@ -18,9 +19,10 @@ mod systemd;
 mod time;
 
 pub use activation::{TimerFired, Verdict};
+pub use asked::{Asked, Login, Means, OnBehalfOf};
 pub use change::{Between, Change, FileClass, FileIdentity, Tier, Unseen, Verb};
 pub use content::{Content, Diff, LinkTarget, UnitSettings};
-pub use finding::{Cause, CauseFile, Finding, LinkKind, Related, Severity, Trait};
+pub use finding::{Cause, CauseFile, CauseRequest, Finding, LinkKind, Related, Severity, Trait};
 pub use health::{Health, LossCount};
 pub use intent::Intent;
 pub use package::{PackageFile, Packaging, Shipped, Transaction};
@@ -57,6 +59,8 @@ pub enum Body {
     TimerFired(Box<TimerFired>),
     /// Something was done to a watched file or directory.
     Change(Change),
+    /// Somebody asked a manager for something.
+    Asked(Box<Asked>),
     /// A verdict worth a person's time.
     Finding(Box<Finding>),
     /// A result of a scan.

@@ -9,6 +9,7 @@ mod identity;
 pub mod mounts;
 pub mod notify;
 pub mod packages;
+pub mod peer;
 pub mod polkit;
 pub mod procs;
 pub mod random;

@@ -37,6 +37,7 @@ const KIND_PTR: u32 = 2;
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
 const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
 
@@ -106,7 +107,7 @@ impl Btf {
                     1 | 14 | 17 => 4,
                     KIND_ARRAY => 12,
                     KIND_STRUCT | KIND_UNION | 15 | 19 => count * 12,
-                    6 | KIND_FUNC_PROTO => count * 8,
+                    KIND_ENUM | KIND_FUNC_PROTO => count * 8,
                     KIND_PTR | 7..=12 | 16 | 18 => 0,
                     _ => return Err(BtfError::Malformed("a kind of type that is not known")),
                 };
@@ -205,6 +206,18 @@ impl Btf {
         self.find(name, &[KIND_STRUCT]).map(|ty| ty.size_or_type)
     }
 
+    /// The value of the first enumerator of that name, in an enumeration of 32 bits.
+    pub(crate) fn enumerator(&self, name: &str) -> Option<u32> {
+        (1..u32::try_from(self.types.len()).ok()?)
+            .filter_map(|id| self.get(id))
+            .filter(|ty| ty.kind() == KIND_ENUM)
+            .find_map(|ty| {
+                let mut entries = (0..ty.count() as usize).map(|index| ty.at + 12 + index * 8);
+                let at = entries.find(|&at| self.name_is(self.word(at), name))?;
+                Some(self.word(at + 4))
+            })
+    }
+
     /// Which parameter of `function` is the first that points to `struct name`, from 0.
     pub(crate) fn position(&self, function: &str, name: &str) -> Option<u32> {
         let prototype = self.get(self.find(function, &[KIND_FUNC])?.size_or_type)?;
@@ -262,6 +275,9 @@ mod tests {
         assert_eq!(btf.offset("task_struct", "tgid"), Some(pid + 4));
         // arg_start lies in an anonymous struct.
         assert!(btf.offset("mm_struct", "arg_start").is_some());
+        // SOCK_STREAM has been 1 on x86 and arm64 since there are sockets.
+        assert_eq!(btf.enumerator("SOCK_STREAM"), Some(1));
+        assert_eq!(btf.enumerator("NO_SUCH_ENUMERATOR"), None);
         assert_eq!(btf.offset("task_struct", "no_such_member"), None);
         assert_eq!(btf.offset("no_such_struct", "pid"), None);
     }

@@ -2,11 +2,15 @@
 
 use thiserror::Error;
 use whodunit_common::{
-    ABI_VERSION, ChangeRecord, ExecRecord, ExecRecordOf, ExitRecord, FileFacts, Header, Kind,
-    ManagedExecRecord, PathBytes, ProcessKey, ShortExecRecord, TaskFacts, Verb, path_state,
+    ABI_VERSION, ChangeRecord, ConnectRecord, ExecRecord, ExecRecordOf, ExitRecord, FileFacts,
+    Header, Kind, ManagedExecRecord, MessageRecord, MessageRecordOf, PathBytes, ProcessKey,
+    ShortExecRecord, ShortMessageRecord, SignalRecord, SocketFacts, TaskFacts, Verb, path_state,
 };
 
-use super::record::{ChangeSeen, ExecSeen, ExitSeen, ManagedSeen, PathSeen, Record, TaskSeen};
+use super::record::{
+    ChangeSeen, ConnectSeen, ExecSeen, ExitSeen, ManagedSeen, MessageSeen, PathSeen, Record,
+    SignalSeen, SocketSeen, TaskSeen,
+};
 use crate::event::{Executable, FileIdentity, Tier};
 
 /// Why bytes from a ring are not a record.
@@ -52,6 +56,12 @@ unsafe impl Plain for ManagedExecRecord {}
 unsafe impl Plain for ExitRecord {}
 // SAFETY: as above.
 unsafe impl Plain for ChangeRecord {}
+// SAFETY: as above.
+unsafe impl<const ROOM: usize> Plain for MessageRecordOf<ROOM> {}
+// SAFETY: as above.
+unsafe impl Plain for ConnectRecord {}
+// SAFETY: as above.
+unsafe impl Plain for SignalRecord {}
 
 /// Views `bytes` as a `T`, without copying: records are large and mostly empty.
 fn view<T: Plain>(bytes: &[u8]) -> Result<&T, DecodeError> {
@@ -87,6 +97,12 @@ pub fn decode(bytes: &[u8], tier: Tier) -> Result<Record, DecodeError> {
         Kind::ManagedExec => Record::Exec(Box::new(managed_exec(view(bytes)?))),
         Kind::Exit => Record::Exit(exit(view(bytes)?)),
         Kind::Change => Record::Change(Box::new(change(view(bytes)?, tier)?)),
+        Kind::Message if header.size as usize == size_of::<ShortMessageRecord>() => {
+            Record::Message(Box::new(message(view::<ShortMessageRecord>(bytes)?)))
+        }
+        Kind::Message => Record::Message(Box::new(message(view::<MessageRecord>(bytes)?))),
+        Kind::Connect => Record::Connect(Box::new(connect(view(bytes)?))),
+        Kind::Signal => Record::Signal(Box::new(signal(view(bytes)?))),
     })
 }
 
@@ -188,6 +204,77 @@ fn change(record: &ChangeRecord, tier: Tier) -> Result<ChangeSeen, DecodeError> 
         target: (has_from && is_text).then(|| text(until_nul(used(&from.bytes, from.len)))),
         tier,
     })
+}
+
+fn message<const ROOM: usize>(record: &MessageRecordOf<ROOM>) -> MessageSeen {
+    let MessageRecordOf {
+        header,
+        task: facts,
+        socket: to,
+        total,
+        skip,
+        flags,
+        len,
+        data,
+    } = record;
+    MessageSeen {
+        time: header.time,
+        task: task(facts),
+        socket: socket(to),
+        total: *total,
+        skip: *skip,
+        flags: *flags,
+        data: used(data, *len).to_vec(),
+    }
+}
+
+fn connect(record: &ConnectRecord) -> ConnectSeen {
+    let ConnectRecord {
+        header,
+        task: facts,
+        socket: to,
+        path,
+    } = record;
+    ConnectSeen {
+        time: header.time,
+        task: task(facts),
+        socket: socket(to),
+        path: components(path),
+    }
+}
+
+fn signal(record: &SignalRecord) -> SignalSeen {
+    let SignalRecord {
+        header,
+        task: facts,
+        target,
+        signal,
+        target_uid,
+    } = record;
+    SignalSeen {
+        time: header.time,
+        task: task(facts),
+        target: ProcessKey::new(target.tgid, target.start),
+        target_uid: (*target_uid != u32::MAX).then_some(*target_uid),
+        signal: *signal,
+    }
+}
+
+fn socket(facts: &SocketFacts) -> SocketSeen {
+    let SocketFacts {
+        address,
+        inode,
+        listener,
+        id,
+        flags,
+    } = facts;
+    SocketSeen {
+        address: *address,
+        inode: *inode,
+        listener: (listener.device, listener.inode),
+        id: *id,
+        flags: *flags,
+    }
 }
 
 fn task(facts: &TaskFacts) -> TaskSeen {

@@ -21,6 +21,8 @@ pub enum Family {
     Process,
     /// LSM hook `NAME`, or fentry or kprobe on `security_NAME`; programs `lsm_NAME` and so on.
     File,
+    /// As [`Self::File`], of sockets.
+    Socket,
     /// fentry or kprobe on the function `NAME`, which no LSM hook stands for.
     Function,
 }
@@ -38,6 +40,14 @@ const fn file(name: &'static str, sees: &'static str) -> Hook {
         name,
         sees,
         family: Family::File,
+    }
+}
+
+const fn socket(name: &'static str, sees: &'static str) -> Hook {
+    Hook {
+        name,
+        sees,
+        family: Family::Socket,
     }
 }
 
@@ -77,6 +87,13 @@ pub(crate) const HOOKS: &[Hook] = &[
         "move_mount",
         "mounts that are moved, and those of the newer mount calls",
     ),
+    socket("socket_sendmsg", "requests to managers"),
+    socket("unix_stream_connect", "connections to managers"),
+    function(
+        "unix_stream_sendpage",
+        "requests sent by splice or sendfile",
+    ),
+    process("signal_generate", "signals to managers"),
 ];
 
 impl Hook {
@@ -84,9 +101,16 @@ impl Hook {
     pub(crate) fn tiers(&self) -> &'static [Tier] {
         match self.family {
             Family::Process => &[Tier::Tracepoint],
-            Family::File => &[Tier::Lsm, Tier::Fentry, Tier::Kprobe],
+            Family::File | Family::Socket => &[Tier::Lsm, Tier::Fentry, Tier::Kprobe],
             Family::Function => &[Tier::Fentry, Tier::Kprobe],
         }
+    }
+
+    /// Whether it is about something that fanotify does not see either: processes, sockets, signals.
+    #[must_use]
+    pub fn is_beyond_marks(&self) -> bool {
+        let socket = self.family == Family::Socket || self.name == "unix_stream_sendpage";
+        self.family == Family::Process || socket
     }
 
     /// Whether `choice` lets this tier serve. A function has no LSM hook: fentry stands in.
@@ -116,7 +140,7 @@ impl Hook {
         };
         match self.family {
             Family::Process => self.name.trim_start_matches("sched_").to_owned(),
-            Family::File | Family::Function => {
+            Family::File | Family::Socket | Family::Function => {
                 format!(
                     "{}_{}{suffix}",
                     tier.as_str(),
@@ -137,7 +161,7 @@ impl Hook {
     /// Name of the kernel function that the fentry and kprobe programs attach to.
     pub(crate) fn function(&self) -> String {
         match self.family {
-            Family::File => format!("security_{}", self.name),
+            Family::File | Family::Socket => format!("security_{}", self.name),
             Family::Process | Family::Function => self.name.to_owned(),
         }
     }

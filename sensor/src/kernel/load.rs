@@ -17,6 +17,7 @@ use super::{
     offsets,
     processes::KernelProcesses,
     rings::Rings,
+    sockets::Sockets,
 };
 use crate::event::Tier;
 
@@ -171,6 +172,13 @@ impl Probes {
         Ok(())
     }
 
+    /// The tier that messages to managers are seen by.
+    #[must_use]
+    pub fn request_tier(&self) -> Option<Tier> {
+        let sends = |status: &&HookStatus| status.hook.name == "socket_sendmsg";
+        self.hooks.iter().find(sends)?.tier
+    }
+
     /// Whether a process probe is attached.
     #[must_use]
     pub fn serves(&self, name: &str) -> bool {
@@ -179,12 +187,13 @@ impl Probes {
             .any(|status| status.hook.name == name && status.tier.is_some())
     }
 
-    /// Takes the two rings out. Once.
+    /// Takes the rings out. Once.
     pub fn rings(&mut self) -> Result<Rings, LoadError> {
         let tier = self.file_tier.unwrap_or(Tier::Tracepoint);
         let priority = RingBuf::try_from(self.take("PRIORITY")?).map_err(unsupported)?;
+        let requests = RingBuf::try_from(self.take("REQUESTS")?).map_err(unsupported)?;
         let bulk = RingBuf::try_from(self.take("BULK")?).map_err(unsupported)?;
-        Ok(Rings::new(priority, bulk, tier))
+        Ok(Rings::new(priority, requests, bulk, tier))
     }
 
     /// Takes the loss counters out. Once.
@@ -196,6 +205,14 @@ impl Probes {
     /// Takes the table of watched directories out. Once.
     pub fn watches(&mut self) -> Result<HashMap<MapData, WatchKey, WatchValue>, LoadError> {
         HashMap::try_from(self.take("WATCHES")?).map_err(unsupported)
+    }
+
+    /// Takes the table of listening sockets and that of who asks out. Once.
+    pub fn sockets(&mut self) -> Result<Sockets, LoadError> {
+        let sockets = HashMap::try_from(self.take("SOCKETS")?).map_err(unsupported)?;
+        let authors = HashMap::try_from(self.take("AUTHORS")?).map_err(unsupported)?;
+        let dropped = PerCpuArray::try_from(self.take("THROTTLED")?).map_err(unsupported)?;
+        Ok(Sockets::new(sockets, authors, dropped))
     }
 
     /// Takes the kernel's process table out. Once.

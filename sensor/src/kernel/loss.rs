@@ -48,5 +48,8 @@ fn name(kind: Kind) -> &'static str {
         Kind::ManagedExec => "managed-exec",
         Kind::Exit => "exit",
         Kind::Change => "change",
+        Kind::Message => "message",
+        Kind::Connect => "connect",
+        Kind::Signal => "signal",
     }
 }

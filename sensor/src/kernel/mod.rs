@@ -12,6 +12,7 @@ mod offsets;
 mod processes;
 mod record;
 mod rings;
+mod sockets;
 mod wake;
 mod watches;
 
@@ -20,7 +21,11 @@ pub use hooks::{Hook, HookStatus};
 pub use load::{LoadError, Probes, TierChoice};
 pub use loss::Losses;
 pub use processes::KernelProcesses;
-pub use record::{ChangeSeen, ExecSeen, ExitSeen, ManagedSeen, PathSeen, Record, TaskSeen};
+pub use record::{
+    ChangeSeen, ConnectSeen, ExecSeen, ExitSeen, ManagedSeen, MessageSeen, PathSeen, Record,
+    SignalSeen, SocketSeen, TaskSeen,
+};
 pub use rings::Rings;
+pub use sockets::{Listener, Sockets, Throttled};
 pub use wake::Wake;
 pub use watches::{WatchError, Watches};

@@ -4,6 +4,9 @@ use whodunit_common::{MISSING, Offsets};
 
 use super::btf::Btf;
 
+/// Not among the values of `iov_iter`'s type, which are bytes.
+const NO_TYPE: u32 = 0x100;
+
 /// Looks every field up in this kernel's BTF. Renamed fields are tried by each of their names.
 pub(crate) fn resolve(btf: &Btf) -> Offsets {
     let at = |name: &str, path: &str| btf.offset(name, path).unwrap_or(MISSING);
@@ -76,5 +79,27 @@ pub(crate) fn resolve(btf: &Btf) -> Offsets {
         mount_parent: at("mount", "mnt_parent"),
         mount_mountpoint: at("mount", "mnt_mountpoint"),
         iattr_valid: at("iattr", "ia_valid"),
+        socket_type: at("socket", "type"),
+        socket_sk: at("socket", "sk"),
+        socket_file: at("socket", "file"),
+        sock_family: at("sock", "__sk_common.skc_family"),
+        sock_socket: at("sock", "sk_socket"),
+        unix_sock_peer: at("unix_sock", "peer"),
+        unix_sock_path: at("unix_sock", "path"),
+        msghdr_iter: at("msghdr", "msg_iter"),
+        // 5.14 renamed it: https://github.com/torvalds/linux/commit/8cd54c1c8480
+        iter_type: first("iov_iter", &["iter_type", "type"]),
+        iter_offset: at("iov_iter", "iov_offset"),
+        iter_count: at("iov_iter", "count"),
+        // 6.4 renamed it: https://github.com/torvalds/linux/commit/de4f5fed3f23
+        iter_segments: first("iov_iter", &["__iov", "iov"]),
+        // One buffer in user memory has a type of its own since 6.0:
+        // https://github.com/torvalds/linux/commit/fcb14cb1bdac. Before, nothing has it.
+        iter_buffer: first("iov_iter", &["ubuf", "__iov", "iov"]),
+        iter_number: at("iov_iter", "nr_segs"),
+        siginfo_code: at("kernel_siginfo", "si_code"),
+        is_iovec: btf.enumerator("ITER_IOVEC").unwrap_or(MISSING),
+        is_kvec: btf.enumerator("ITER_KVEC").unwrap_or(MISSING),
+        is_ubuf: btf.enumerator("ITER_UBUF").unwrap_or(NO_TYPE),
     }
 }

@@ -13,6 +13,12 @@ pub enum Record {
     Exit(ExitSeen),
     /// Something was done to a watched file or directory.
     Change(Box<ChangeSeen>),
+    /// Bytes were sent to a manager or a bus.
+    Message(Box<MessageSeen>),
+    /// A manager's socket was connected to, or its FIFO opened.
+    Connect(Box<ConnectSeen>),
+    /// A signal was sent to a manager.
+    Signal(Box<SignalSeen>),
 }
 
 impl Record {
@@ -23,6 +29,9 @@ impl Record {
             Self::Exec(exec) => exec.time,
             Self::Exit(exit) => exit.time,
             Self::Change(change) => change.time,
+            Self::Message(message) => message.time,
+            Self::Connect(connect) => connect.time,
+            Self::Signal(signal) => signal.time,
         }
     }
 }
@@ -133,4 +142,66 @@ pub struct ChangeSeen {
     pub target: Option<String>,
     /// How it was seen.
     pub tier: Tier,
+}
+
+/// A connection, as seen from the one who asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SocketSeen {
+    /// Address of the kernel's socket: an identity as long as the connection lasts.
+    pub address: u64,
+    /// Inode number of the socket; zero when unknown.
+    pub inode: u64,
+    /// Device and inode number of the listening socket.
+    pub listener: (u32, u64),
+    /// Which of [`super::Sockets`]; zero when it is known by its name alone.
+    pub id: u32,
+    /// [`whodunit_common::socket_flags`].
+    pub flags: u32,
+}
+
+/// Bytes that were sent to a manager or a bus.
+#[derive(Clone, Debug)]
+pub struct MessageSeen {
+    /// Nanoseconds since boot.
+    pub time: u64,
+    /// Who.
+    pub task: TaskSeen,
+    /// Where to.
+    pub socket: SocketSeen,
+    /// How many bytes were sent in all.
+    pub total: u64,
+    /// How many of them are the rest of a message that was not told.
+    pub skip: u64,
+    /// [`whodunit_common::message_flags`].
+    pub flags: u32,
+    /// The first of the bytes.
+    pub data: Vec<u8>,
+}
+
+/// A manager's socket was connected to, or its FIFO opened for writing.
+#[derive(Clone, Debug)]
+pub struct ConnectSeen {
+    /// Nanoseconds since boot.
+    pub time: u64,
+    /// Who.
+    pub task: TaskSeen,
+    /// Where to.
+    pub socket: SocketSeen,
+    /// Path of the listening socket, up to the root of its file system.
+    pub path: PathSeen,
+}
+
+/// A signal was sent to a manager.
+#[derive(Clone, Debug)]
+pub struct SignalSeen {
+    /// Nanoseconds since boot.
+    pub time: u64,
+    /// Who.
+    pub task: TaskSeen,
+    /// The manager.
+    pub target: ProcessKey,
+    /// User that the manager runs as.
+    pub target_uid: Option<u32>,
+    /// The signal's number.
+    pub signal: u32,
 }

@@ -262,6 +262,7 @@ impl VersionRow {
                 process: Arc::new(Process::unknown(time)),
                 ancestry: Vec::new(),
             }),
+            on_behalf_of: None,
             content: Some(Box::new(content)),
             between: self.after.map(|after| Between {
                 after: Timestamp {

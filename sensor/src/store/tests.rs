@@ -79,6 +79,7 @@ fn change(path: &str, verb: Verb, sha256: Option<&str>, writer: Actor) -> Change
         truncates: false,
         tier: Tier::Lsm,
         writer,
+        on_behalf_of: None,
         content: Some(Box::new(crate::event::Content {
             sha256: sha256.map(str::to_owned),
             ..Default::default()

@@ -132,7 +132,7 @@ impl Report {
         });
         self.capabilities = probes.hooks.iter().map(capability).collect();
         for status in probes.hooks.iter().filter(|status| status.tier.is_none()) {
-            if status.hook.name.starts_with("sched_") || probes.file_tier.is_some() {
+            if status.hook.is_beyond_marks() || probes.file_tier.is_some() {
                 self.blind
                     .push(format!("{} ({})", status.hook.sees, status.hook.name));
             }

@@ -71,8 +71,11 @@ fn write_check(text: &mut String, check: &Check) -> std::fmt::Result {
 }
 
 fn write_capability(text: &mut String, one: &Capability, report: &Report) -> std::fmt::Result {
-    // Marks say nothing of mounts.
-    let beyond = one.name.starts_with("sched_") || one.name.contains("mount");
+    // Marks say nothing of mounts, nor of what is sent.
+    let beyond = one.name.starts_with("sched_")
+        || ["mount", "socket", "stream", "signal"]
+            .iter()
+            .any(|word| one.name.contains(word));
     let by_marks = one.tier.is_none() && !beyond && report.file_tier.is_some();
     let (status, tier) = match one.tier {
         Some(tier) => (Status::Ok, tier),

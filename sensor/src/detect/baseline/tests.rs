@@ -240,6 +240,7 @@ fn finding(manager: Manager, unit: &str, sha256: Option<&str>) -> Finding {
                 path: FILE.to_owned(),
                 sha256: sha256.map(str::to_owned),
             }),
+            request: None,
             unit: None,
             event_uid: None,
         }],

@@ -102,6 +102,7 @@ fn change(verb: Verb, path: &str) -> Change {
         truncates: false,
         tier: Tier::Lsm,
         writer: tee(),
+        on_behalf_of: None,
         content: None,
         between: None,
         unseen: None,
@@ -297,6 +298,7 @@ fn cause(link: LinkKind, wall: u64, grade: Grade) -> Cause {
         grade,
         actor: None,
         file: None,
+        request: None,
         unit: None,
         event_uid: None,
     }

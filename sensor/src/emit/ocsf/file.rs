@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::common::{Actor, Ancestry, File, Metadata, ProcessObject, Text, User, millis};
 use super::content::ContentObject;
+use super::request::OnBehalfOfObject;
 use super::unmapped::{DeviceNumber, Mode, Who, device, is_nobody, lineage, mode};
 use crate::emit::words;
 use crate::event::{Change, Event, FileClass, Verb};
@@ -68,8 +69,8 @@ struct ChangeObject<'a> {
     tier: Option<&'static str>,
     /// `null` of a load: nobody was seen.
     writer: Option<Who<'a>>,
-    /// Who asked the writer for it; nothing in the vocabulary tells yet.
-    on_behalf_of: Option<Who<'a>>,
+    /// Who asked the writer for it.
+    on_behalf_of: Option<OnBehalfOfObject<'a>>,
 }
 
 #[derive(Serialize)]
@@ -210,7 +211,7 @@ pub(super) fn change<'a>(event: &'a Event, change: &'a Change, boot: &'a str) ->
                         package: transaction.package.as_deref(),
                     }),
                 writer: (change.verb != Verb::Load).then(|| Who::actor(writer)),
-                on_behalf_of: None,
+                on_behalf_of: change.on_behalf_of.as_deref().map(OnBehalfOfObject::new),
             },
         },
     }

@@ -251,7 +251,7 @@ fn evidences<'a>(finding: &'a Finding, boot: &'a str) -> Vec<Evidence<'a>> {
 fn evidence<'a>(cause: &'a Cause, boot: &'a str) -> Evidence<'a> {
     let file_type = match cause.link {
         LinkKind::Linked => 7,
-        LinkKind::Wrote | LinkKind::Fired | LinkKind::Spawned => 1,
+        _ => 1,
     };
     Evidence {
         process: cause.actor.as_ref().map(|actor| {

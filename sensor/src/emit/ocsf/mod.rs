@@ -12,6 +12,7 @@ mod finding;
 mod health;
 mod job;
 mod process;
+mod request;
 mod unmapped;
 
 use serde::Serialize;
@@ -61,6 +62,7 @@ impl Ocsf {
             Body::Verdict(verdict) => write(out, &process::verdict(event, verdict, boot)),
             Body::TimerFired(fired) => write(out, &job::fired(event, fired)),
             Body::Change(change) => write(out, &file::change(event, change, boot)),
+            Body::Asked(asked) => write(out, &request::asked(event, asked, boot)),
             Body::Finding(finding) => write(out, &finding::finding(event, finding, boot)),
             Body::Posture(posture) => write(out, &compliance::posture(event, posture)),
             Body::Control(control) => write(out, &compliance::control(event, control)),

@@ -215,9 +215,18 @@ pub(super) struct CauseLink<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<CauseFileObject<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<CauseRequestObject<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     event_uid: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct CauseRequestObject<'a> {
+    method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -246,6 +255,10 @@ impl Serialize for Chain<'_> {
                         path,
                         sha256: sha256.as_deref(),
                     }),
+                request: cause.request.as_ref().map(|request| CauseRequestObject {
+                    method: &request.method,
+                    unit: request.unit.as_deref(),
+                }),
                 unit: cause.unit.as_deref(),
                 event_uid: cause.event_uid.as_deref(),
             }

@@ -16,6 +16,8 @@ pub enum Kind {
     Job,
     /// A watched file changed.
     Change,
+    /// Somebody asked a manager for something.
+    Request,
     /// A verdict.
     Finding,
     /// The agent about itself.
@@ -23,12 +25,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Exec,
         Self::Exit,
         Self::Verdict,
         Self::Job,
         Self::Change,
+        Self::Request,
         Self::Finding,
         Self::Health,
     ];
@@ -42,6 +45,7 @@ impl Kind {
             Self::Verdict => "verdict",
             Self::Job => "job",
             Self::Change => "change",
+            Self::Request => "request",
             Self::Finding => "finding",
             Self::Health => "health",
         }
@@ -71,6 +75,7 @@ impl Label {
             Body::TimerFired(_) => (Kind::Job, false),
             Body::Change(_) => (Kind::Change, false),
             Body::Finding(_) | Body::Posture(_) | Body::Control(_) => (Kind::Finding, false),
+            Body::Asked(_) => (Kind::Request, false),
             Body::Health(_) => (Kind::Health, false),
         };
         Self { kind, bulk }
