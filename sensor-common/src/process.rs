@@ -41,7 +41,8 @@ pub mod process_flags {
     pub const BY_PID1: u32 = 1 << 0;
     /// A manager forked it: PID 1 or another systemd that runs units.
     pub const BY_MANAGER: u32 = 1 << 1;
-    /// It runs a program named `systemd`, so its children may be units' processes.
+    /// It runs a manager's program, so its children may be units' processes: `systemd`, with the
+    /// identity of PID 1's or of the one installed, or as the first process of a container.
     pub const IS_MANAGER: u32 = 1 << 2;
     /// It now runs systemd-executor, between the manager and the payload.
     pub const IN_EXECUTOR: u32 = 1 << 3;

@@ -131,7 +131,21 @@ pub(crate) fn regular(file: u64) -> Option<(u64, u64)> {
         return None;
     }
     let dentry: u64 = field!(file + u64::from(offset!(file_path)), path_dentry);
-    Some((dentry, inode))
+    Some((own_dentry(dentry, inode), inode))
+}
+
+/// The dentry by which an inode lies in its own file system.
+///
+/// Before 6.7 overlayfs opens the file behind one of its own by the path of the merged view:
+/// <https://github.com/torvalds/linux/commit/def3ae83da02>. That dentry has another inode.
+#[inline(always)]
+fn own_dentry(dentry: u64, inode: u64) -> u64 {
+    let named: u64 = field!(dentry, dentry_inode);
+    let alias: u64 = field!(inode, inode_dentries);
+    if named == inode || alias == 0 || offset!(dentry_alias) == MISSING {
+        return dentry;
+    }
+    alias - u64::from(offset!(dentry_alias))
 }
 
 /// A FIFO is opened for writing.
@@ -220,11 +234,16 @@ fn renamed(arg: impl Fn(usize) -> u64) {
 #[inline(always)]
 fn linked(arg: impl Fn(usize) -> u64) {
     let (old, new) = (arg(0), arg(2));
-    let Some(found) = watch::matching(new, false) else {
-        return;
+    let (found, side) = match watch::matching(new, false) {
+        Some(found) => (found, 0),
+        // Another name for a unit file, by which it can be written to later.
+        None => match watch::matching(old, false) {
+            Some(found) => (found, change_flags::MATCHED_FROM),
+            None => return,
+        },
     };
     let inode = field!(old, dentry_inode);
-    report(Verb::Link, found, 0, new, inode, |record| {
+    report(Verb::Link, found, side, new, inode, |record| {
         path::in_filesystem(from_of(record), old);
     });
 }

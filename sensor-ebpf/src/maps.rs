@@ -51,6 +51,10 @@ pub(crate) static AUTHORS: LruHashMap<ProcessKey, Author> = LruHashMap::with_max
 #[map]
 pub(crate) static THROTTLED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
+/// Executables that are managers, by identity; the agent fills it, and each exec of PID 1.
+#[map]
+pub(crate) static MANAGERS: HashMap<WatchKey, u32> = HashMap::with_max_entries(64, 0);
+
 /// Records that found their ring full, by [`Kind`].
 #[map]
 pub(crate) static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(Kind::COUNT, 0);

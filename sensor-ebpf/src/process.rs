@@ -7,12 +7,12 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use whodunit_common::{
     ARGS_MAX, ARGS_SHORT, ENV_MAX, ExecRecordOf, ExitRecord, Kind, ManagedExecRecord, ProcessEntry,
-    ProcessKey, process_flags,
+    ProcessKey, WatchKey, process_flags,
 };
 
 use crate::{
     kernel::{self, field, offset},
-    maps::{self, BULK, PRIORITY, PROCESSES},
+    maps::{self, BULK, MANAGERS, PRIORITY, PROCESSES},
     path,
     task::{self, current_tgid, start_of},
 };
@@ -62,7 +62,7 @@ pub(crate) fn process_exec(ctx: BtfTracePointContext) -> i32 {
     let binprm: u64 = ctx.arg(2);
     let file: u64 = field!(binprm, binprm_file);
 
-    let flags = mark_exec(current, dentry_of(file));
+    let flags = mark_exec(current, file);
     if flags & process_flags::BY_MANAGER != 0 {
         managed_exec(current, file);
     } else if args_of(current).total() <= ARGS_SHORT as u64 {
@@ -193,11 +193,13 @@ fn copy_user<const MAX: usize>(to: *mut u8, from: &Span) -> (u32, u32) {
 
 /// Notes the exec in the table, and returns the process's flags.
 #[inline(always)]
-fn mark_exec(current: u64, dentry: u64) -> u32 {
-    let name = path::dentry_name(dentry);
+fn mark_exec(current: u64, file: u64) -> u32 {
+    let name = path::dentry_name(dentry_of(file));
     let mut image = process_flags::EXECED;
     if is_systemd(name) {
-        image |= process_flags::IS_MANAGER;
+        if is_manager(current, file) {
+            image |= process_flags::IS_MANAGER;
+        }
     } else if is_executor(name) {
         image |= process_flags::IN_EXECUTOR | process_flags::VIA_EXECUTOR;
     }
@@ -227,8 +229,25 @@ fn mark_exec(current: u64, dentry: u64) -> u32 {
     flags
 }
 
-/// Whether the file is named `systemd`: a manager's program. Cheap and generous: nobody looks at the
-/// arguments, so any program of that name is taken for one.
+/// Whether a file named `systemd` makes a manager of its process: it is PID 1's or known to the
+/// agent as the one that packages install, or the process is the first of a container.
+#[inline(always)]
+fn is_manager(current: u64, file: u64) -> bool {
+    let inode: u64 = field!(file, file_inode);
+    let key = WatchKey {
+        inode: field!(inode, inode_ino),
+        device: kernel::device_of(inode),
+        reserved: 0,
+    };
+    if current_tgid() == 1 {
+        let _ = MANAGERS.insert(key, 1, u64::from(BPF_ANY));
+        return true;
+    }
+    // SAFETY: values are never changed.
+    unsafe { MANAGERS.get(key) }.is_some() || task::is_first_of_namespace(current)
+}
+
+/// Whether the file is named `systemd`, as every manager's is.
 #[inline(always)]
 fn is_systemd(name: u64) -> bool {
     kernel::read::<u64>(name) == SYSTEMD

@@ -95,15 +95,27 @@ fn mount_namespace(task: u64) -> u32 {
 /// The namespace the task's own pid belongs to, not the one its children will have.
 #[inline(always)]
 fn pid_namespace(task: u64) -> u32 {
+    let namespace: u64 = field!(own_pid(task), upid_ns);
+    field!(namespace, pid_namespace_inum)
+}
+
+/// Whether the task has pid 1 in its own pid namespace, as a container's manager.
+#[inline(always)]
+pub(crate) fn is_first_of_namespace(task: u64) -> bool {
+    let number: u32 = field!(own_pid(task), upid_nr);
+    number == 1
+}
+
+/// Address of the task's number in its own pid namespace; 0 where that cannot be had.
+#[inline(always)]
+fn own_pid(task: u64) -> u64 {
     if offset!(upid_size) == MISSING || offset!(pid_numbers) == MISSING {
         return 0;
     }
     let pid: u64 = field!(task, task_thread_pid);
     let level: u32 = field!(pid, pid_level);
     let numbers = pid + u64::from(offset!(pid_numbers));
-    let upid = numbers + u64::from(level) * u64::from(offset!(upid_size));
-    let namespace: u64 = field!(upid, upid_ns);
-    field!(namespace, pid_namespace_inum)
+    numbers + u64::from(level) * u64::from(offset!(upid_size))
 }
 
 /// Follows the spawners through the table. The first may be known even when its own entry is not.

@@ -352,6 +352,13 @@ fn what_managers_read_beside_units() {
         rule,
         Severity::Medium,
     );
+    let path = "/var/lib/systemd/linger/a";
+    is(
+        of(path, FileClass::Linger),
+        Serves::System,
+        "linger-enabled",
+        Severity::Low,
+    );
     let path = "/var/lib/extensions/x.raw";
     let rule = "extension-image-changed";
     is(

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use whodunit::event::{FileClass, Manager};
+use whodunit::host::lookup::Lookups;
 use whodunit::host::mounts::Mounts;
 use whodunit::host::users::Users;
 use whodunit::systemd::load_path::{Area, LoadDir, Serves, UserDirs, system_units};
@@ -100,14 +101,19 @@ fn missing_directories_are_awaited_at_the_nearest_one_above() {
     ] {
         paths.add(LoadDir::new(&at(name), Area::SystemUnits, Serves::System));
     }
-    let found: Vec<_> = survey(&mut paths, &mounts)
-        .into_iter()
-        .map(|presence| match presence.state {
-            State::Present(found) => ("present", found.path),
-            State::Missing(above) => ("missing", above.path),
-            State::Unknown(error) => panic!("{error}"),
-        })
-        .collect();
+    let found: Vec<_> = survey(
+        paths.dirs().to_vec(),
+        &mut paths,
+        &mut Lookups::default(),
+        &mounts,
+    )
+    .into_iter()
+    .map(|presence| match presence.state {
+        State::Present(found) => ("present", found.path),
+        State::Missing(above) => ("missing", above.path),
+        State::Unknown(error) => panic!("{error}"),
+    })
+    .collect();
     let base = base.to_string_lossy().into_owned();
     assert_eq!(
         found,
@@ -148,7 +154,7 @@ fn users_and_capsules_of_a_host() {
         Some(Manager::User(2000))
     );
     let capsule = manager("/var/lib/capsules/box/.config/systemd/user/a.timer");
-    assert!(matches!(capsule, Some(Manager::Container(_))));
+    assert!(matches!(capsule, Some(Manager::Capsule(_))));
     assert_eq!(paths.unit_dirs(&Manager::System).len(), 13);
 }
 
@@ -157,7 +163,12 @@ fn this_host_is_surveyed() {
     let users = Users::read().expect("users");
     let mounts = Mounts::read().expect("mounts");
     let mut paths = load_paths_of_host(&users, &[]);
-    let all = survey(&mut paths, &mounts);
+    let all = survey(
+        paths.dirs().to_vec(),
+        &mut paths,
+        &mut Lookups::default(),
+        &mounts,
+    );
     assert_eq!(all.len(), paths.dirs().len());
     for presence in &all {
         match &presence.state {

@@ -185,7 +185,7 @@ fn cgroups_of_real_hosts() {
         ),
         (
             "/capsule.slice/capsule@c.service/app.slice/t.service",
-            container("/capsule.slice/capsule@c.service"),
+            Manager::Capsule("c".to_owned()),
             "t.service",
             "capsule@c.service",
         ),

@@ -56,8 +56,6 @@ struct Item {
     /// Why `but` or `unmarked`.
     #[serde(default)]
     because: String,
-    /// The agent does not do this yet, and why.
-    known: Option<String>,
 }
 
 /// One event.
@@ -256,17 +254,14 @@ fn faults(item: &Item, tier: &str, contents: &HashMap<String, String>) -> Vec<St
     faults
 }
 
-/// Fails for faults of items that ought to be right; says which known ones are right by now.
-fn judge(faults_of: impl Fn(&Item) -> Vec<String>) {
+#[test]
+#[ignore = "boots a virtual machine; cargo xtask test runs it"]
+fn programs_tell_every_change_alike() {
+    let table = table();
     let mut wrong = Vec::new();
-    for item in &table().items {
-        let faults = faults_of(item);
-        match &item.known {
-            None => wrong.extend(faults),
-            Some(why) if faults.is_empty() => {
-                println!("{}: is told now; was: {why}", item.item);
-            }
-            Some(why) => println!("{}: not yet: {why}\n  {}", item.item, faults.join("\n  ")),
+    for item in &table.items {
+        for (tier, _) in PROGRAMS {
+            wrong.extend(faults(item, tier, &table.contents));
         }
     }
     let log = &BOOT.script_log;
@@ -277,25 +272,13 @@ fn judge(faults_of: impl Fn(&Item) -> Vec<String>) {
     );
 }
 
-#[test]
-#[ignore = "boots a virtual machine; cargo xtask test runs it"]
-fn programs_tell_every_change_alike() {
-    let contents = &table().contents;
-    judge(|item| {
-        let tiers = PROGRAMS.iter();
-        tiers
-            .flat_map(|(tier, _)| faults(item, tier, contents))
-            .collect()
-    });
-}
-
 /// Marks know less (no source of a rename from elsewhere, no name of an attribute) and say some
 /// things by another verb; but no place where something happened goes unmentioned.
 #[test]
 #[ignore = "boots a virtual machine; cargo xtask test runs it"]
 fn marks_tell_of_every_place() {
     let mut wrong = Vec::new();
-    for item in table().items.iter().filter(|item| item.known.is_none()) {
+    for item in &table().items {
         let told = BOOT.runs[MARKS.0].items.get(&item.item);
         let told: BTreeSet<&str> = told.into_iter().flatten().map(Event::path).collect();
         let places: BTreeSet<String> = item
@@ -342,6 +325,34 @@ fn every_run_is_sound() {
         assert!(unknown.is_empty(), "{tier}: nobody expects {unknown:?}");
     }
     assert!(!BOOT.script_log.contains("failed: "), "{}", BOOT.script_log);
+}
+
+#[test]
+#[ignore = "boots a virtual machine; cargo xtask test runs it"]
+fn a_name_makes_no_manager() {
+    for (tier, run) in &BOOT.runs {
+        let is_child = |event: &&Event| event.command() == "/bin/echo child-of-none";
+        let child = run.events.iter().find(is_child);
+        let child = child.unwrap_or_else(|| panic!("{tier}: the exec is not told"));
+        let spawned = child.at("unmapped/systemd/spawned_by_manager");
+        assert_ne!(spawned.as_bool(), Some(true), "{tier}: {child:?}");
+        assert_eq!(child.text("actor/process/name"), "systemd", "{tier}");
+    }
+}
+
+/// All of this went on beside a home on a file system whose server never answered.
+#[test]
+#[ignore = "boots a virtual machine; cargo xtask test runs it"]
+fn a_dead_home_is_named_and_holds_nothing_up() {
+    for (tier, run) in &BOOT.runs {
+        let said = "/srv/x/dead does not answer";
+        assert!(run.stderr.contains(said), "{tier}: {}", run.stderr);
+        let told = run
+            .events
+            .iter()
+            .any(|event| event.kind() == Kind::Health && format!("{event:?}").contains(said));
+        assert!(told, "{tier} tells no gap");
+    }
 }
 
 /// Every item of the script has its row and the other way round.

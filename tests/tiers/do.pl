@@ -72,6 +72,34 @@ my %do = (
         call(1, $fd, $TEXT, length $TEXT);
     },
     renameat2 => sub { call(316, $CWD, $_[0], $CWD, $_[1], $_[2] + 0) },
+    # name_to_handle_at and open_by_handle_at: no name leads to the file.
+    handle => sub {
+        my ($path) = @_;
+        my ($handle, $mount) = (pack("Ll", 128, 0) . "\0" x 128, "\0" x 4);
+        my $name = "$path";
+        syscall(303, $CWD, $name, $handle, $mount, 0) == 0 or die "name_to_handle_at: $!\n";
+        opendir(my $root, "/") or die;
+        my $fd = call(304, fileno $root, $handle, 1 | 01000);
+        call(1, $fd, $TEXT, length $TEXT);
+    },
+    # A program that has no name runs, and writes.
+    memfd => sub {
+        my ($program, @arguments) = @_;
+        my $fd = call(319, "x", 0);
+        open(my $from, "<:raw", $program) or die;
+        local $/;
+        my $text = <$from>;
+        call(1, $fd, $text, length $text);
+        exec { "/proc/self/fd/$fd" } "x", @arguments or die;
+    },
+    # A file system whose server never answers, for as long as this runs.
+    dead => sub {
+        my ($at) = @_;
+        my $fuse = opened("/dev/fuse", 2);
+        my $options = "fd=" . fileno($fuse) . ",rootmode=40000,user_id=0,group_id=0";
+        call(165, "dead", $at, "fuse", 0, $options);
+        sleep;
+    },
     mknod => sub { call(259, $CWD, $_[0], 0100644, 0) },
     utimes => sub { utime(1e9, 1e9, $_[0]) or die },
     setxattr => sub { call(188, $_[0], "user.whodunit", "1", 1, 0) },

@@ -29,22 +29,28 @@ mkdir -p /srv/x /root/x "$units/x-dropin.service.d" "$units/x-wants.target.wants
     /etc/systemd/{user,system-generators,user-generators,system-environment-generators,system-preset,user-preset} \
     /etc/systemd/system.conf.d /usr/local/lib/systemd/{system,user} /run/systemd/{system,user} /etc/xdg/systemd \
     /var/lib/systemd/{linger,timers} /var/lib/extensions /var/lib/confexts \
-    /root/.config/systemd/user /home/alice/.config/systemd/user /home/alice/.local/share/systemd/user
+    /root/.config/systemd/user /home/alice/.config/systemd/user /home/alice/.local/share/systemd/{user,timers} \
+    /var/lib/capsules/x/.config/systemd/user
 for name in append otrunc truncate ftruncate heldfd mmap fallocate renameout renameover sedi exchange \
-    whiteout unlink chmod chown utimes setxattr removexattr setacl mountfile cp install overlayappend; do
+    whiteout unlink chmod chown utimes setxattr removexattr setacl mountfile cp install overlayappend othername outname handle; do
     printf "$text" >"$units/x-$name.service"
 done
 doer setxattr "$units/x-removexattr.service"
+ln "$units/x-othername.service" /root/x/x-othername
 for name in copyrange renamein hardlink exchange mountfile; do
     printf "$text" >"/root/x/x-$name.service"
 done
 printf "$text$more" >"$units/x-renameover.tmp"
 mkdir "/root/x/x-renamedir.service.d" "$units/x-rmdir.service.d" "$units/x-tmpfs.service.d" "$units/x-movemount.service.d" \
-    "$units/x-clonemount.service.d" "$units/x-newmount.service.d" "$units/x-bindover.service.d" "$units/x-movedir.service.d"
+    "$units/x-clonemount.service.d" "$units/x-newmount.service.d" "$units/x-bindover.service.d" "$units/x-movedir.service.d" \
+    {/root/x,"$units"}/x-exchangedir.service.d
+printf "$text" >/root/x/x-exchangedir.service.d/a.conf
 printf "$text" >/root/x/x-renamedir.service.d/a.conf
 printf "$text" >$units/x-movedir.service.d/a.conf
 ln -s /etc/systemd /srv/x/parent
-mkdir -p /srv/x/{bind,moved,source,lower,merged,root,box} /etc/x-work
+mkdir -p /srv/x/{bind,moved,source,lower,merged,root,box,early,second} /etc/x-work
+mount --bind "$units" /srv/x/early
+mount "$(findmnt --noheadings --output SOURCE /)" /srv/x/second || fault second
 printf "$text" >/srv/x/source/a.conf
 # A timed unit and what it rests on.
 printf '#!/bin/sh\n' >/srv/x/x-target
@@ -57,6 +63,16 @@ printf "$text" | tee /dev/shm/x-linked.service >/dev/shm/x-loaded.service
 useradd --create-home --uid 2001 x-renamehome
 mkdir -p /home/x-renamehome/new/systemd/user
 printf "$text" >/home/x-renamehome/new/systemd/user/x-renamehome.service
+# A home that does not answer. From here on nothing may look there.
+mkdir /srv/x/dead
+useradd --no-create-home --home-dir /srv/x/dead/home --uid 2003 x-dead
+modprobe fuse
+perl do.pl dead /srv/x/dead &
+dead=$!
+until grep -q ' /srv/x/dead ' /proc/mounts; do
+    pause 0.1
+    kill -0 "$dead" 2>/dev/null || { fault "no dead file system"; break; }
+done
 # Descriptors from before the sensors.
 exec 8>>"$units/x-heldfd.service"
 
@@ -74,7 +90,7 @@ ready() {
 }
 until ready 2>/dev/null; do
     pause 0.1
-    ((SECONDS < 120)) || { fault "not all sensors are ready"; exit 1; }
+    ((SECONDS < 300)) || { fault "not all sensors are ready"; exit 1; }
 done
 # Until they have all caught up with each other's starts.
 pause 1.5
@@ -106,8 +122,15 @@ item sedi;       run sed -i s/true/false/ $units/x-sedi.service
 item renamedir;  run mv /root/x/x-renamedir.service.d $units/
 item movedir;    run mv $units/x-movedir.service.d /root/x/
 item exchange;   doer renameat2 /root/x/x-exchange.service $units/x-exchange.service 2
+item exchangedir; doer renameat2 /root/x/x-exchangedir.service.d $units/x-exchangedir.service.d 2
 item whiteout;   doer renameat2 $units/x-whiteout.service /root/x/x-whiteout.service 4
 item hardlink;   run ln /root/x/x-hardlink.service $units/x-hardlink.service
+item othername;  printf "$more" >>/root/x/x-othername
+item outname
+run ln $units/x-outname.service /root/x/x-outname
+pause 2
+printf "$more" >>/root/x/x-outname
+item linkeddir;  run ln -s /srv/x/source $units/x-linkeddir.service.d
 item symlink;    run ln -s /srv/x/source/a.conf $units/x-symlink.service
 item mask;       run ln -s /dev/null $units/x-mask.service
 item fifo;       run mkfifo $units/x-fifo.service
@@ -137,6 +160,12 @@ item chroot
 run mount --bind / /srv/x/root
 run chroot /srv/x/root sh -c "printf '$text' >$units/x-chroot.service"
 run umount /srv/x/root
+
+item bindbefore; printf "$text" >/srv/x/early/x-bindbefore.service
+item second;     printf "$text" >/srv/x/second$units/x-second.service
+item pidroot;    printf "$text" >/proc/1/root$units/x-pidroot.service
+item handle;     doer handle $units/x-handle.service
+item memfd;      printf "$text" | doer memfd /usr/bin/tee $units/x-memfd.service >/dev/null
 
 # --- mounts ---
 item mountfile;  run mount --bind /root/x/x-mountfile.service $units/x-mountfile.service
@@ -179,7 +208,10 @@ put userpreset   /etc/systemd/user-preset/x-userpreset.preset
 put config       /etc/systemd/system.conf.d/x-config.conf
 put linger       /var/lib/systemd/linger/x-linger
 put stamp        /var/lib/systemd/timers/stamp-x-stamp.timer
+put userstamp    /home/alice/.local/share/systemd/timers/stamp-x-userstamp.timer
+put capsule      /var/lib/capsules/x/.config/systemd/user/x-capsule.service
 put sysext       /var/lib/extensions/x-sysext.raw
+put confext      /var/lib/confexts/x-confext.raw
 put roothome     /root/.config/systemd/user/x-roothome.service
 put home         /home/alice/.config/systemd/user/x-home.service
 put homedata     /home/alice/.local/share/systemd/user/x-homedata.service
@@ -193,6 +225,10 @@ item target;      printf 'true\n' >>/srv/x/x-target
 item script;      printf 'true\n' >>/srv/x/x-script
 item environment; printf 'B=1\n' >>/srv/x/x-environment
 
+# --- a program that is named as managers are ---
+run cp /bin/sh /srv/x/systemd
+run /srv/x/systemd -c '/bin/echo child-of-none; :' >/dev/null
+
 # --- places that come later ---
 # Linked, and changed before a manager has read it; and after.
 item linked
@@ -205,10 +241,11 @@ run systemctl start x-loaded.service
 pause 1.5
 printf "$more" >>/dev/shm/x-loaded.service
 item laterhome
-run useradd --create-home --home-dir /srv/x-laterhome --uid 2002 x-laterhome
-pause 2.5
+run mkdir /srv/x-laterhome
+run useradd --no-create-home --home-dir /srv/x-laterhome --uid 2002 x-laterhome
+pause 4
 run mkdir -p /srv/x-laterhome/.config/systemd/user
-pause 1
+pause 2
 printf "$text" >/srv/x-laterhome/.config/systemd/user/x-laterhome.service
 item renamehome
 run mv /home/x-renamehome/new /home/x-renamehome/.config
@@ -218,6 +255,9 @@ printf "$more" >>/home/x-renamehome/.config/systemd/user/x-renamehome.service
 item end
 pause 2.5
 mark end
+# Who waits for it is not gone before it is.
+kill "$dead"
+umount --lazy /srv/x/dead
 for sensor in "${sensors[@]}"; do
     read -ra stat <"/proc/$sensor/stat"
     echo "sensor $sensor: $((stat[13] + stat[14])) ticks of processor time"

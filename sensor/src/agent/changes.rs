@@ -1,12 +1,16 @@
 //! From what the file probes saw to changes of units.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use whodunit_common::{ProcessKey, change_flags};
+use whodunit_common::{ProcessKey, change_flags, process_flags};
 
-use super::{facts::Facts, processes::credentials, watching::Watching};
+use super::{facts::Facts, processes::credentials, recent::Brought, watching::Watching};
 use crate::{
     event::{Actor, Change, FileClass, FileIdentity, Process, Tier, Verb},
+    host::lookup,
     kernel::{
         ChangeSeen, KernelProcesses, PathSeen, TaskSeen,
         fanotify::{FileChange, Look, Scope, Standing},
@@ -26,6 +30,10 @@ pub(crate) struct Classified {
     pub(crate) serves: Serves,
     /// Whether a directory appeared, went or moved: the watches may be out of step.
     pub(crate) structural: bool,
+    /// Whether it was found in a directory that came into view: `object` is what is there.
+    pub(crate) found: bool,
+    /// Whether something in a load path got a name outside.
+    pub(crate) outward: bool,
 }
 
 /// What a change is about, before it is known what that is to systemd.
@@ -33,6 +41,15 @@ struct Named {
     path: String,
     from: Option<String>,
     truncated: bool,
+}
+
+impl Classified {
+    /// Whether a manager notes when its timer elapsed: what it does, and no change of it.
+    fn is_own_stamp(&self, flags: u32) -> bool {
+        let manager = flags & process_flags::IS_MANAGER != 0;
+        self.change.class == FileClass::TimerStamp
+            && (manager || self.change.writer.process.key.tgid == 1)
+    }
 }
 
 /// From a record of the programs.
@@ -47,15 +64,12 @@ pub(crate) fn seen_by_programs(
         return None; // a home's mode is nothing to systemd
     }
     let named = name(&seen, watching, facts);
-    let flags = seen.flags;
+    let (flags, writer) = (seen.flags, seen.task.flags);
     let change = described(seen, named, table, facts);
     let directory = flags & change_flags::DIRECTORY != 0;
-    classify(
-        change,
-        directory,
-        flags & change_flags::BY_NAME != 0,
-        watching,
-    )
+    let by_name = flags & change_flags::BY_NAME != 0;
+    let classified = classify(change, directory, by_name, watching)?;
+    (!classified.is_own_stamp(writer)).then_some(classified)
 }
 
 /// A record as a change of which it is not known yet what it is to systemd.
@@ -116,7 +130,14 @@ fn name(seen: &ChangeSeen, watching: &Watching, facts: &Facts) -> Named {
         Some((whole.to_string_lossy().into_owned(), false))
     };
     let old_matched = seen.flags & change_flags::MATCHED_FROM != 0;
+    // A file that is watched by itself may have several names: which one comes or goes?
+    let names = matches!(seen.verb, Verb::Unlink | Verb::Rename | Verb::Link);
+    let own = seen.depth == 0 && watching.watches.scope(seen.watch) == Some(Scope::File);
     let of = |path: &PathSeen, matched: bool| {
+        let named = by_mounts(path);
+        if names && own && !named.1 {
+            return named;
+        }
         if matched {
             by_watch(path).unwrap_or_else(|| by_mounts(path))
         } else {
@@ -174,7 +195,8 @@ pub(crate) fn seen_by_marks(
         time,
         |boot| facts.time(boot),
     );
-    classify(
+    let writer_flags = processes.flags(task.key.tgid);
+    let classified = classify(
         Change {
             verb: look.verb,
             from: old.filter(|old| *old != path),
@@ -196,7 +218,8 @@ pub(crate) fn seen_by_marks(
         event.is_directory,
         false,
         watching,
-    )
+    )?;
+    (!classified.is_own_stamp(writer_flags)).then_some(classified)
 }
 
 /// The task behind a pid: from the kernel's table, else from ours.
@@ -229,6 +252,8 @@ fn classify(
             change,
             serves: Serves::Everyone,
             structural: false,
+            found: false,
+            outward: false,
         });
     }
     let verdict = |path: &str| {
@@ -240,21 +265,25 @@ fn classify(
     let is = |class: FileClass| move |found: &load_paths::Classified| found.class == class;
     let structural = directory
         || change.verb == Verb::Symlink && new.as_ref().is_some_and(is(FileClass::Directory));
-    // dpkg keeps what it replaces under a temporary name beside it: nothing leaves by that.
+    // A second name beside the first is none that systemd knows.
     if change.verb == Verb::Link && new.as_ref().is_some_and(is(FileClass::Other)) {
         return None;
     }
+    let outward = new.is_none();
     // Out of a load path counts as much as into one.
     let new = new.filter(|new| !is(FileClass::Other)(new));
     let old = old.filter(|old| !is(FileClass::Other)(old));
     let verdict = new.or(old)?;
     change.class = verdict.class;
     change.unit = verdict.unit;
-    Some(Classified {
+    let classified = Classified {
         change,
         serves: verdict.serves,
         structural,
-    })
+        found: false,
+        outward,
+    };
+    Some(classified)
 }
 
 /// Whether an event of an ancestor directory is worth a look: a directory or link, or something
@@ -281,43 +310,65 @@ pub(crate) fn may_matter(event: &FileChange, watching: &Watching) -> bool {
         })
 }
 
-/// A file that was there when its directory came into view: made before anybody looked, or
-/// brought along by a mount.
-pub(crate) fn found(path: &Path, facts: &Facts, watching: &Watching) -> Option<Classified> {
+/// A file that was there when its directory came into view: brought along by what happened to the
+/// directory, or made before anybody looked.
+pub(crate) fn found(
+    path: &Path,
+    by: Option<&Brought>,
+    tier: Tier,
+    facts: &Facts,
+    watching: &Watching,
+) -> Option<Classified> {
     let object = facts.mounts.identify_link(path).ok()?;
-    let text = std::fs::read_link(path).ok();
-    let verb = match object.mode & 0o170_000 {
+    let made = match object.mode & 0o170_000 {
         0o120_000 => Verb::Symlink,
         0o040_000 => Verb::Mkdir,
         _ => Verb::Create,
     };
-    let unknown = Actor {
+    let text = std::fs::read_link(path).ok();
+    let whole = |path: PathBuf| path.to_string_lossy().into_owned();
+    let writer = || Actor {
         process: Arc::new(Process::unknown(facts.now())),
         ancestry: Vec::new(),
     };
-    classify(
+    let directory = object.mode & 0o170_000 == 0o040_000;
+    let classified = classify(
         Change {
-            verb,
+            verb: by.map_or(made, |by| by.verb),
             path: path.to_string_lossy().into_owned(),
             truncated: false,
-            from: None,
-            target: text.map(|text| text.to_string_lossy().into_owned()),
+            from: by.and_then(|by| by.old_name(path)).map(whole),
+            // Where it lies, as far as that has a name; the text of what is a link itself.
+            target: text
+                .or_else(|| {
+                    let source = by?.source(path)?;
+                    let real = lookup::real_path(&source, facts.mounts.doubtful());
+                    real.is_ok().then_some(source)
+                })
+                .map(whole),
             object,
             class: FileClass::Other,
             unit: None,
             truncates: false,
-            tier: Tier::Tracepoint,
-            writer: unknown,
+            tier,
+            writer: by.map_or_else(writer, |by| by.writer.clone()),
             on_behalf_of: None,
             content: None,
             between: None,
             unseen: None,
             packaging: None,
         },
-        object.mode & 0o170_000 == 0o040_000,
+        directory,
         false,
         watching,
-    )
+    )?;
+    // The directory itself was told of; nothing more follows from it.
+    let structural = classified.structural && by.is_none();
+    Some(Classified {
+        structural,
+        found: true,
+        ..classified
+    })
 }
 
 /// A file that a manager reads.
@@ -363,6 +414,8 @@ pub(crate) fn loaded(
             change,
             serves,
             structural: false,
+            found: false,
+            outward: false,
         },
         listed,
     })

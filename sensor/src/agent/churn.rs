@@ -217,6 +217,8 @@ mod tests {
             },
             serves: Serves::System,
             structural: false,
+            found: false,
+            outward: false,
         }
     }
 

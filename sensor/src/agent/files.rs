@@ -11,6 +11,7 @@ use super::{
 use crate::{
     correlate::Seen,
     event::{Body, Change, Event, FileClass, Finding, Health, LossCount, Manager, Timestamp, Verb},
+    host::lookup,
     kernel::{
         ChangeSeen,
         fanotify::{FileChange, FileEvent, Scope},
@@ -20,8 +21,6 @@ use crate::{
 
 /// How long a rename or link may take to land, in nanoseconds.
 const LANDING_MAX: u64 = 100_000_000;
-/// Least time between two looks at which places exist, in nanoseconds.
-const SURVEY_INTERVAL: u64 = 50_000_000;
 
 impl Agent {
     /// A change that the programs report.
@@ -35,6 +34,7 @@ impl Agent {
         {
             return self.tell_held(held);
         }
+        let seen = self.by_its_name(seen);
         let elsewhere = seen.task.mount_ns != 0 && seen.task.mount_ns != self.facts.mount_ns;
         let change = match verb {
             // What a service mounts for itself hides nothing from its manager.
@@ -54,6 +54,26 @@ impl Agent {
             Some(change) => self.hold(change, time),
             None => {}
         }
+    }
+
+    /// A file that is watched by itself may no longer be what its name leads to: then it is what
+    /// the record calls it.
+    fn by_its_name(&mut self, seen: ChangeSeen) -> ChangeSeen {
+        let by_itself = seen.depth == 0
+            && self.watching.watches.scope(seen.watch) == Some(Scope::File)
+            && !matches!(seen.verb, Verb::Unlink | Verb::Rename | Verb::Link);
+        let Some(path) = self.watching.watches.path(seen.watch).filter(|_| by_itself) else {
+            return seen;
+        };
+        let found = lookup::identify_link(path, &self.facts.mounts);
+        let same = found.is_some_and(|found| {
+            (found.device, found.inode) == (seen.object.device, seen.object.inode)
+        });
+        if same {
+            return seen;
+        }
+        self.watching.watches.remove(seen.watch);
+        ChangeSeen { watch: 0, ..seen }
     }
 
     /// An event from the fanotify queue.
@@ -125,8 +145,10 @@ impl Agent {
         } else {
             Scope::Ancestor
         };
+        // What a rename brings along is looked at once that is told.
         if let Ok(identity) = self.facts.mounts.identify(&path)
             && self.watching.watch(&path, &identity, scope)
+            && event.verb == Verb::Mkdir
         {
             self.recent.look_later(path, seen_at);
         }
@@ -188,35 +210,38 @@ impl Agent {
     /// file system does.
     fn has_not_landed(&self, classified: &Classified) -> bool {
         let change = &classified.change;
-        if change.object.inode == 0 || !matches!(change.verb, Verb::Rename | Verb::Link) {
+        let waits = matches!(change.verb, Verb::Rename | Verb::Link | Verb::Mount);
+        if change.object.inode == 0 || !waits {
             return false;
         }
-        let found = self.facts.mounts.identify_link(Path::new(&change.path));
-        !found.is_ok_and(|found| found.inode == change.object.inode)
+        let found = lookup::identify_link(Path::new(&change.path), &self.facts.mounts);
+        let same = found.is_some_and(|found| {
+            let object = &change.object;
+            (found.device, found.inode) == (object.device, object.inode)
+        });
+        // What is mounted over is seen until then.
+        same == (change.verb == Verb::Mount)
     }
 
     /// Whether the removal of a directory was refused. Programs see it before the file system does,
     /// and that one keeps what is not empty, as systemd finds at each reload.
     fn is_still_there(&self, removal: &Classified) -> bool {
         let change = &removal.change;
-        let found = self.facts.mounts.identify(Path::new(&change.path));
-        found.is_ok_and(|found| found.inode == change.object.inode)
+        let found = lookup::identify_link(Path::new(&change.path), &self.facts.mounts);
+        found.is_some_and(|found| found.inode == change.object.inode)
     }
 
     /// Tells a change, and follows it where directories move.
     pub(super) fn changed(&mut self, mut classified: Classified, time: u64) {
-        let structural = classified.structural;
         self.read_content(&mut classified);
-        match classified.change.verb {
-            Verb::Mount => self.recent.forget(),
-            Verb::Rmdir => self.watching.watches.forget(&classified.change.object),
-            _ => {}
+        if classified.change.verb == Verb::Rmdir {
+            self.watching.watches.forget(&classified.change.object);
         }
-        self.watch_linked(&classified);
+        self.watch_behind(&classified);
+        if classified.structural {
+            self.follow(&classified.change, time);
+        }
         self.tell_difference(classified, time);
-        if structural {
-            self.survey();
-        }
     }
 
     /// Tells a change, unless it is one half of what a reload does and undoes.
@@ -235,26 +260,44 @@ impl Agent {
                 self.tell_change(*classified, time);
             }
             // Not to be found anew when its directory is looked into.
-            Fate::Quiet => self.recent.tell(&path),
+            Fate::Quiet => self.recent.tell(&path, now),
         }
     }
 
-    /// A unit that is linked into a load path is watched where it lies.
-    fn watch_linked(&mut self, classified: &Classified) {
+    /// Watches what can be changed by another name: the file behind a link, and one that has
+    /// several names.
+    fn watch_behind(&mut self, classified: &Classified) {
         let change = &classified.change;
-        if change.verb != Verb::Symlink || change.class != FileClass::UnitFile {
+        let parts = [FileClass::UnitFile, FileClass::DropIn];
+        if !parts.contains(&change.class) {
             return;
         }
-        let Ok(real) = std::fs::canonicalize(&change.path) else {
+        // Of a file that got a name outside, the name inside counts.
+        let outside = change.verb == Verb::Link && classified.outward;
+        let path = change.from.as_deref().filter(|_| outside);
+        let path = path.unwrap_or(&change.path).to_owned();
+        let several = change.verb == Verb::Link || change.object.nlink > 1;
+        if change.verb == Verb::Symlink || several && change.verb != Verb::Unlink {
+            self.watch_by_identity(&path, change.unit.as_deref());
+        }
+    }
+
+    pub(super) fn watch_by_identity(&mut self, path: &str, unit: Option<&str>) {
+        let found = self
+            .watching
+            .lookups
+            .find(Path::new(path), &self.facts.mounts);
+        let Ok((real, identity)) = found else {
             return;
         };
-        let path = real.to_string_lossy();
-        if self.watching.paths.classify(&path).is_none()
-            && let Ok(identity) = self.facts.mounts.identify(&real)
-            && identity.mode & 0o170_000 == 0o100_000
-        {
-            self.watching
-                .add_unit(&path, change.unit.as_deref(), &identity);
+        if identity.mode & libc::S_IFMT != libc::S_IFREG {
+            return;
+        }
+        let name = real.to_string_lossy();
+        if self.watching.paths.classify(&name).is_none() {
+            self.watching.add_unit(&name, unit, &identity);
+        } else if identity.nlink > 1 {
+            self.watching.watch(&real, &identity, Scope::File);
         }
     }
 
@@ -271,10 +314,13 @@ impl Agent {
         }
         change.content = match change.verb {
             Verb::Unlink => self.contents.removed(path).map(Box::new),
-            Verb::Mkdir | Verb::Rmdir | Verb::Mount => None,
+            Verb::Mkdir | Verb::Rmdir => None,
             _ if change.class == FileClass::Directory => None,
             _ => {
-                let expected = Some(&change.object).filter(|object| object.inode != 0);
+                // Of a mount the object is what it covers, unless it was found there.
+                let covered = change.verb == Verb::Mount && !classified.found;
+                let known = change.object.inode != 0 && !covered;
+                let expected = Some(&change.object).filter(|_| known);
                 let unit = change.unit.as_deref();
                 let mounts = &self.facts.mounts;
                 Some(Box::new(self.contents.capture(
@@ -294,13 +340,15 @@ impl Agent {
             mut change,
             serves,
             structural: _,
+            found: _,
+            outward: _,
         } = classified;
         let asked = self
             .correlator
             .requests
             .of_change(&change, self.facts.time(time));
         change.on_behalf_of = asked.map(Box::new);
-        self.recent.tell(&change.path);
+        self.recent.tell(&change.path, time);
         self.suspects.account(&change);
         change.packaging = self.packages.packaging(&change, &self.facts.mounts);
         self.targets_due |= matches!(
@@ -353,30 +401,5 @@ impl Agent {
         if let Body::Finding(finding) = &event.body {
             self.keeper.finding(&event, finding);
         }
-    }
-
-    /// File systems came or went: places may be elsewhere now.
-    pub(crate) fn mounts_changed(&mut self) {
-        self.facts.refresh_mounts();
-        self.survey();
-    }
-
-    /// Asks for a look at which places exist. One look serves all that asked since the last.
-    pub(super) fn survey(&mut self) {
-        self.survey_due = true;
-    }
-
-    /// Brings the watches in step with what exists, if that was asked for and not done just now.
-    /// What is in directories that came into view is looked at a little later.
-    pub(crate) fn survey_now(&mut self) {
-        let now = self.facts.now().boot;
-        if !self.survey_due || now < self.surveyed.saturating_add(SURVEY_INTERVAL) {
-            return;
-        }
-        self.survey_due = false;
-        for directory in self.watching.survey(&self.facts) {
-            self.recent.look_later(directory, now);
-        }
-        self.surveyed = self.facts.now().boot;
     }
 }

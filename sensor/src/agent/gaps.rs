@@ -31,6 +31,12 @@ impl Gaps {
 impl Agent {
     /// Tells the gaps that were found since this was last done.
     pub(super) fn tell_gaps(&mut self) {
+        // Places that cannot be watched, as was found out since this was last done.
+        let blind = self.watching.blind.get(self.gaps_told..);
+        for gap in blind.unwrap_or_default() {
+            self.gaps.note(gap.clone());
+        }
+        self.gaps_told = self.watching.blind.len();
         for problem in self.installed.take_problems() {
             self.gaps.note(problem.to_string());
         }

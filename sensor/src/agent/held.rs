@@ -14,6 +14,8 @@ const HELD_MAX: usize = 4096;
 const OPEN: u64 = 1_000_000_000;
 /// How long the kernel gets to carry out what the programs saw coming, in nanoseconds.
 const LANDING: u64 = 2_000_000;
+/// How long after a node was made it may be opened by whoever made it, in nanoseconds.
+const OPENING: u64 = 50_000_000;
 /// The same for the removal of a directory, which may wait for a disk.
 const REMOVAL: u64 = 50_000_000;
 
@@ -56,8 +58,22 @@ impl Waiting {
         {
             return;
         }
+        let (mut change, mut time) = (change, time);
         match change.change.verb {
             Verb::Rename => self.join(&change),
+            // overlayfs makes its upper file by one call and opens it by another.
+            Verb::Write => {
+                let made = self.held.iter().position(|held| {
+                    let made = &held.change.change;
+                    made.verb == Verb::Mknod
+                        && made.path == change.change.path
+                        && held.is_by(&change)
+                });
+                if let Some(made) = made.and_then(|index| self.take(index)) {
+                    change.change.verb = Verb::Create;
+                    time = made.time;
+                }
+            }
             // Tried again: the first time it was refused.
             Verb::Rmdir => self.held.retain(|held| {
                 let same = held.change.change.object.inode == change.change.object.inode;
@@ -68,6 +84,7 @@ impl Waiting {
         let wait = match change.change.verb {
             Verb::Create | Verb::Write => OPEN,
             Verb::Rmdir => REMOVAL,
+            Verb::Mknod => OPENING,
             _ => LANDING,
         };
         if let Some(key) = writing(&change) {
@@ -117,7 +134,8 @@ impl Waiting {
     pub(crate) fn landed(&mut self, time: u64) -> Option<Held> {
         let index = self.held.iter().position(|held| {
             let verb = held.change.change.verb;
-            held.time < time && !matches!(verb, Verb::Create | Verb::Write | Verb::Rmdir)
+            let waits = [Verb::Create, Verb::Write, Verb::Rmdir, Verb::Mknod];
+            held.time < time && !waits.contains(&verb)
         })?;
         self.take(index)
     }
@@ -132,6 +150,11 @@ impl Waiting {
     /// When the next change is due.
     pub(crate) fn next_due(&self) -> Option<u64> {
         self.held.iter().map(|held| held.due).min()
+    }
+
+    /// Whether a change of this name waits.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.held.iter().any(|held| held.change.change.path == path)
     }
 
     /// Everything, for a verdict that may rest on it.

@@ -110,7 +110,7 @@ impl Agent {
         let unread: HashSet<PathBuf> = unread.cloned().collect();
         let time = self.facts.now();
         let class = |path: &Path| {
-            let found = changes::found(path, &self.facts, &self.watching)?;
+            let found = changes::found(path, None, self.file_tier(), &self.facts, &self.watching)?;
             Some(found.change.class)
         };
         let exists = |path: &Path| std::fs::symlink_metadata(path).is_ok();
@@ -171,7 +171,7 @@ impl Agent {
     }
 
     fn remember_missed(&mut self, event: Event, classified: Classified) {
-        self.recent.tell(&classified.change.path);
+        self.recent.tell(&classified.change.path, event.time.boot);
         let seen = Seen {
             uid: event.uid,
             sequence: event.sequence,
@@ -187,7 +187,7 @@ impl Agent {
 
     /// A file as it is found, with nothing to tell.
     fn learned(&self, path: &Path, stands: Option<&Now>, time: Timestamp) -> Option<Note> {
-        let mut found = changes::found(path, &self.facts, &self.watching)?;
+        let mut found = changes::found(path, None, self.file_tier(), &self.facts, &self.watching)?;
         let sha256 = match stands {
             Some(Content::Sha256(sha256)) => Some(sha256.clone()),
             _ => None,
@@ -205,7 +205,7 @@ impl Agent {
         memory: &Memory,
         between: Between,
     ) -> Option<Classified> {
-        let mut found = changes::found(path, &self.facts, &self.watching)?;
+        let mut found = changes::found(path, None, self.file_tier(), &self.facts, &self.watching)?;
         let change = &mut found.change;
         let before = memory.files.get(&change.path);
         if before.is_some() && change.verb == Verb::Create {
@@ -264,6 +264,8 @@ fn removal(name: &str, known: &KnownFile, between: Between) -> Classified {
         change,
         serves: known.serves.clone(),
         structural: false,
+        found: true,
+        outward: false,
     }
 }
 

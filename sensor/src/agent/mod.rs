@@ -5,10 +5,12 @@ mod changes;
 mod churn;
 mod facts;
 mod files;
+mod following;
 mod found;
 mod gaps;
 mod held;
 mod loads;
+mod managers;
 mod memory;
 mod missed;
 mod packages;
@@ -21,7 +23,12 @@ mod streams;
 mod targets;
 mod watching;
 
-use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 
@@ -33,8 +40,8 @@ use crate::{
     correlate::{Correlator, activation::Activations},
     detect::Detector,
     emit::SinkError,
-    event::{Body, Health, Manager, SystemdContext, Tier},
-    host::{Host, procs},
+    event::{Body, Health, Manager, Tier},
+    host::{Host, mounts::Mounts, procs},
     kernel::{
         KernelProcesses, Losses, Probes, Record, Rings, TierChoice, Watches,
         fanotify::{Drained, Fanotify, FileEvent},
@@ -56,6 +63,9 @@ use recent::Recent;
 use requests::Requests;
 use stream::Stream;
 use watching::Watching;
+
+/// How long work that can wait may keep records waiting, in nanoseconds.
+const SLICE: u64 = 2_000_000;
 
 /// Everything that a running agent holds.
 pub(crate) struct Agent {
@@ -80,9 +90,13 @@ pub(crate) struct Agent {
     recent: Recent,
     /// Whether units changed since it was last found out what timed ones rest on.
     targets_due: bool,
-    /// Whether it was asked which places exist, and when that was found out last.
-    survey_due: bool,
+    /// Paths below which it was asked which places exist, and when that was found out last.
+    survey_due: BTreeSet<String>,
     surveyed: u64,
+    /// The mounts as they were when the watches followed them last.
+    mounts_followed: Mounts,
+    /// How many of the places that cannot be watched were told.
+    gaps_told: usize,
     held: Waiting,
     /// What a reload did and may undo.
     churn: Churn,
@@ -124,6 +138,7 @@ impl Agent {
             gap,
         } = memory::open(state, host, facts.now());
         let mut kernel = probes.processes()?;
+        managers::introduce(&mut kernel, &facts);
         let mut table = Table::new(Limits {
             tick: procs::tick_nanoseconds(),
             ..Limits::default()
@@ -171,8 +186,10 @@ impl Agent {
             installed: crate::systemd::installed::Installed::default(),
             recent: Recent::default(),
             targets_due: false,
-            survey_due: false,
+            survey_due: BTreeSet::new(),
             surveyed: 0,
+            mounts_followed: Mounts::default(),
+            gaps_told: 0,
             held: Waiting::default(),
             churn: Churn::default(),
             suspects: Suspects::default(),
@@ -186,9 +203,12 @@ impl Agent {
             batch: Batch::default(),
             probes,
         };
+        agent.installed.avoid(agent.facts.mounts.doubtful());
+        agent.watching.begin_targets(&agent.facts);
         agent
             .watching
-            .refresh_targets(&mut agent.installed, &agent.facts);
+            .step_targets(&mut agent.installed, &agent.facts, u64::MAX);
+        agent.enter_mounts();
         agent.list_sockets();
         let unread = agent.learn_contents();
         agent.tell_start();
@@ -219,6 +239,7 @@ impl Agent {
             blind.extend(marks.abilities().blind());
         }
         blind.extend(self.watching.blind.iter().cloned());
+        self.gaps_told = self.watching.blind.len();
         let started = Health::Started {
             file_tier: Some(self.file_tier()),
             watched: self.watching.watches.len(),
@@ -291,12 +312,13 @@ impl Agent {
         match record {
             Record::Exec(seen) => {
                 let time = self.facts.time(seen.time);
+                let (key, flags) = (seen.task.key, seen.task.flags);
                 let managed = seen.managed.is_some();
                 let exec =
                     processes::executed(*seen, &mut self.table, &mut self.cgroups, &self.facts);
                 let Some(exec) = exec else { return };
-                if managed && exec.process.name() == "systemd" {
-                    self.new_manager(&exec);
+                if exec.process.name() == "systemd" {
+                    self.named_like_manager(key, flags, managed, &exec);
                 }
                 self.executed(time, exec);
             }
@@ -319,43 +341,23 @@ impl Agent {
         std::mem::take(&mut self.found)
     }
 
-    /// A user manager started: its load paths are watched from now on, and it is listened to.
-    fn new_manager(&mut self, exec: &crate::event::Exec) {
-        let user = exec
-            .process
-            .argv
-            .iter()
-            .any(|argument| argument == "--user");
-        if user {
-            self.requests.manages(exec.process.uid, exec.process.key);
-        }
-        let context = exec.systemd.as_ref();
-        let by_pid1 = |context: &&SystemdContext| context.manager == Manager::System;
-        let cgroup = context.filter(by_pid1).and_then(|it| it.cgroup.as_deref());
-        if user && let Some(cgroup) = cgroup {
-            let socket = ManagerSocket::of_cgroup(cgroup, exec.process.key.tgid);
-            self.found.extend(socket);
-        }
-        if user && self.watching.add_user(exec.process.uid, &self.facts) {
-            self.survey();
-        }
-    }
-
     /// What is due now and then: clocks, names, losses.
     pub(crate) fn tick(&mut self) {
         // What is found below must not come before the records that tell of it.
         self.drain_all();
-        if self.facts.refresh() && self.watching.add_users(&self.facts) {
-            self.survey();
+        if self.facts.refresh() {
+            for uid in self.watching.add_users(&self.facts) {
+                self.survey_manager(&Manager::User(uid));
+            }
         }
         self.drain_all();
         self.tell_due();
         self.survey_now();
         self.judge_due();
         self.find(self.facts.now().boot);
-        if std::mem::take(&mut self.targets_due) {
-            self.watching
-                .refresh_targets(&mut self.installed, &self.facts);
+        if !self.watching.targets.is_busy() && std::mem::take(&mut self.targets_due) {
+            self.refresh_mounts();
+            self.watching.begin_targets(&self.facts);
         }
         self.look_into_new();
         self.tend_requests();
@@ -382,11 +384,25 @@ impl Agent {
         }
     }
 
-    /// How long until something that waits has to be told.
+    /// What has waited long enough, and a slice of what takes long.
+    pub(crate) fn due(&mut self) {
+        self.tell_due();
+        self.survey_now();
+        self.look_into_new();
+        let until = self.facts.now().boot.saturating_add(SLICE);
+        self.watching
+            .step_targets(&mut self.installed, &self.facts, until);
+    }
+
+    /// How long until there is something to do.
     pub(crate) fn next_due(&self) -> Option<Duration> {
+        let busy = self.watching.targets.is_busy();
         let due = [
             self.held.next_due(),
             self.activations.next_due(),
+            self.recent.next_due(),
+            self.next_survey(),
+            busy.then_some(0),
             self.detector.next_due(),
             self.churn.next_due(),
             self.suspects.next_due(),

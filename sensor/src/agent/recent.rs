@@ -1,29 +1,92 @@
-//! What was told lately, so that a look at a directory does not tell it again.
+//! What was told lately, and directories that came into view, with what brought them: so that a look
+//! into one tells what came along, by whom, and nothing twice.
 
 use std::{
-    collections::{HashSet, VecDeque},
-    path::PathBuf,
+    collections::{HashMap, VecDeque},
+    path::{Path, PathBuf},
+    sync::Arc,
 };
+
+use crate::event::{Actor, Change, Verb};
 
 /// Most paths that are remembered.
 const PATHS_MAX: usize = 8192;
+/// Most deeds that are remembered.
+const BROUGHT_MAX: usize = 256;
 /// How long a directory that came into view is left alone, in nanoseconds: what was made in it
 /// meanwhile arrives as changes of its own, with the writer.
 const SETTLE: u64 = 300_000_000;
+/// How long after a deed directories that come into view below its path came by it, in nanoseconds.
+const BROUGHT: u64 = 5_000_000_000;
 
-/// Paths told lately, and directories that wait to be looked into.
+/// A rename, link or mount, which brings along all that is in a directory.
+#[derive(Debug)]
+pub(crate) struct Brought {
+    pub(crate) verb: Verb,
+    /// What the directory is called now.
+    pub(crate) path: PathBuf,
+    /// The old name, of a rename.
+    pub(crate) from: Option<PathBuf>,
+    /// The text of a link, the source of a mount.
+    pub(crate) target: Option<PathBuf>,
+    pub(crate) writer: Actor,
+    /// When, in nanoseconds since boot.
+    pub(crate) time: u64,
+}
+
+impl Brought {
+    fn new(change: &Change, time: u64) -> Self {
+        Self {
+            verb: change.verb,
+            path: PathBuf::from(&change.path),
+            from: change.from.as_deref().map(PathBuf::from),
+            target: change.target.as_deref().map(PathBuf::from),
+            writer: change.writer.clone(),
+            time,
+        }
+    }
+
+    /// What `path`, which lies below, was called before.
+    pub(crate) fn old_name(&self, path: &Path) -> Option<PathBuf> {
+        let below = path.strip_prefix(&self.path).ok()?;
+        Some(self.from.as_ref()?.join(below))
+    }
+
+    /// What `path`, which lies below, is called where the link leads to or the mount comes from.
+    pub(crate) fn source(&self, path: &Path) -> Option<PathBuf> {
+        let below = path.strip_prefix(&self.path).ok()?;
+        Some(self.target.as_ref()?.join(below))
+    }
+}
+
+/// A directory that is to be looked into.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) directory: PathBuf,
+    /// What brought it, if that is known.
+    pub(crate) by: Option<Arc<Brought>>,
+    /// When it came into view, in nanoseconds since boot.
+    since: u64,
+}
+
+/// Paths told lately, deeds, and directories that wait to be looked into.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
-    told: HashSet<String>,
+    told: HashMap<String, u64>,
     order: VecDeque<String>,
-    waiting: VecDeque<(u64, PathBuf)>,
+    brought: VecDeque<(u64, Arc<Brought>)>,
+    waiting: VecDeque<Look>,
 }
 
 impl Recent {
-    /// Remembers that a change of `path` was told.
-    pub(crate) fn tell(&mut self, path: &str) {
-        if self.told.insert(path.to_owned()) {
-            self.order.push_back(path.to_owned());
+    /// Remembers that a change of `path` at `time` was told.
+    pub(crate) fn tell(&mut self, path: &str, time: u64) {
+        match self.told.get_mut(path) {
+            Some(told) => *told = time.max(*told),
+            None => {
+                self.told.insert(path.to_owned(), time);
+                self.order.push_back(path.to_owned());
+            }
         }
         while self.order.len() > PATHS_MAX
             && let Some(oldest) = self.order.pop_front()
@@ -34,28 +97,59 @@ impl Recent {
 
     /// Whether a change of `path` was told lately.
     pub(crate) fn has(&self, path: &str) -> bool {
-        self.told.contains(path)
+        self.told.contains_key(path)
     }
 
-    /// Forgets all: other file systems may lie behind the same paths now.
-    pub(crate) fn forget(&mut self) {
-        self.told.clear();
-        self.order.clear();
+    /// Whether a change of `path` was told that happened since what brought it, if that is known.
+    pub(crate) fn has_since(&self, path: &str, by: Option<&Brought>) -> bool {
+        let since = by.map_or(0, |by| by.time);
+        self.told.get(path).is_some_and(|&told| told >= since)
+    }
+
+    /// Remembers that a directory was brought, as was found out at `now`.
+    pub(crate) fn bring(&mut self, change: &Change, time: u64, now: u64) {
+        if self.brought.len() >= BROUGHT_MAX {
+            self.brought.pop_front();
+        }
+        let brought = Brought::new(change, time);
+        self.brought.push_back((now, Arc::new(brought)));
+    }
+
+    /// What brought a directory that came into view at `since`: the last deed at it or above it.
+    fn brought(&self, directory: &Path, since: u64) -> Option<Arc<Brought>> {
+        let lately = |&&(at, _): &&(u64, Arc<Brought>)| since <= at.saturating_add(BROUGHT);
+        let mut deeds = self.brought.iter().rev().take_while(lately);
+        let (_, by) = deeds.find(|(_, by)| directory.starts_with(&by.path))?;
+        Some(Arc::clone(by))
     }
 
     /// Remembers a directory that came into view at `now`.
     pub(crate) fn look_later(&mut self, directory: PathBuf, now: u64) {
-        if self.waiting.len() < PATHS_MAX {
-            self.waiting
-                .push_back((now.saturating_add(SETTLE), directory));
+        let known = |look: &Look| look.directory == directory;
+        if self.waiting.len() >= PATHS_MAX || self.waiting.iter().any(known) {
+            return;
         }
+        self.waiting.push_back(Look {
+            directory,
+            by: None,
+            since: now,
+        });
     }
 
-    /// The next directory that has settled by `now`.
-    pub(crate) fn settled(&mut self, now: u64) -> Option<PathBuf> {
-        if self.waiting.front()?.0 > now {
+    /// The next directory that has settled by `now`, with what brought it: that may have been found
+    /// out only after it came into view.
+    pub(crate) fn settled(&mut self, now: u64) -> Option<Look> {
+        if self.next_due()? > now {
             return None;
         }
-        self.waiting.pop_front().map(|(_, directory)| directory)
+        let look = self.waiting.pop_front()?;
+        let by = self.brought(&look.directory, look.since);
+        Some(Look { by, ..look })
+    }
+
+    /// When the next directory has settled, in nanoseconds since boot.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        let next = self.waiting.front()?;
+        Some(next.since.saturating_add(SETTLE))
     }
 }

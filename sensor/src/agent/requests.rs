@@ -251,7 +251,7 @@ impl Agent {
             Manager::User(uid) => target
                 .or_else(|| self.requests.managers.get(uid).copied())
                 .and_then(|key| self.table.get(&key)),
-            Manager::Container(_) => None,
+            Manager::Capsule(_) | Manager::Container(_) => None,
         };
         let target = known.map_or_else(
             || Arc::new(Process::unknown(time)),

@@ -114,7 +114,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
                 look_again = true;
             }
             () = sleep(LOOK_AGAIN), if look_again => look_again = false,
-            () = due(agent.next_due()) => agent.tell_due(),
+            () = due(agent.next_due()) => agent.due(),
             woken = woken(marks.as_ref()) => woken?,
             woken = mounts.ready() => {
                 woken?;

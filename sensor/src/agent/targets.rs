@@ -1,7 +1,7 @@
 //! What timed units execute and read: files that are worth watching wherever they are.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fs,
     path::{Path, PathBuf},
 };
@@ -9,6 +9,7 @@ use std::{
 use super::{facts::Facts, watching::Watching};
 use crate::{
     event::{FileIdentity, Manager},
+    host::mounts::MountError,
     kernel::fanotify::Scope,
     systemd::{
         installed::Installed,
@@ -44,6 +45,19 @@ pub(crate) struct Targets {
     files: HashMap<String, Target>,
     /// The names of the same files without links, by which changes are told.
     real: HashMap<String, String>,
+    /// What is still to be done of a look at all of them.
+    steps: VecDeque<Step>,
+}
+
+/// A piece of work that is short enough to be done between two looks at the rings.
+#[derive(Debug)]
+enum Step {
+    /// Find a manager's timers.
+    Manager(Manager),
+    /// Find what a service rests on.
+    Service(Manager, String),
+    /// Watch a file.
+    File(String),
 }
 
 #[derive(Debug)]
@@ -83,25 +97,54 @@ impl Targets {
         (!temporary).then_some(hook.1)
     }
 
-    /// Finds out what the timed units of every manager rest on, and watches it.
-    pub(crate) fn refresh(
+    /// Begins to find out what the timed units of every manager rest on.
+    pub(crate) fn begin(&mut self, watching: &mut Watching, facts: &Facts) {
+        for (hook, _) in HOOKS {
+            if let Ok((_, identity)) = watching.lookups.find(Path::new(hook), &facts.mounts) {
+                watching.watch(Path::new(hook), &identity, Scope::Content);
+            }
+        }
+        let managers = watching.paths.managers().cloned();
+        self.steps = managers.map(Step::Manager).collect();
+    }
+
+    /// Whether that is not done yet.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    /// Does one step of it.
+    pub(crate) fn step(
         &mut self,
         installed: &mut Installed,
         watching: &mut Watching,
         facts: &Facts,
     ) {
-        for (hook, _) in HOOKS {
-            if let Ok(identity) = facts.mounts.identify(Path::new(hook)) {
-                watching.watch(Path::new(hook), &identity, Scope::Content);
+        match self.steps.pop_front() {
+            Some(Step::Manager(manager)) => {
+                let timers = installed.timers(&watching.paths, &manager);
+                let last = self.steps.is_empty();
+                for timer in timers {
+                    let step = Step::Service(manager.clone(), timer.unit);
+                    self.steps.push_back(step);
+                }
+                if last && self.steps.is_empty() {
+                    self.watch_all();
+                }
             }
-        }
-        let managers: Vec<Manager> = watching.paths.managers().cloned().collect();
-        for manager in managers {
-            for timer in installed.timers(&watching.paths, &manager) {
-                self.add_service(installed, watching, &manager, &timer.unit);
+            Some(Step::Service(manager, unit)) => {
+                self.add_service(installed, watching, &manager, &unit);
+                if self.steps.is_empty() {
+                    self.watch_all();
+                }
             }
+            Some(Step::File(path)) => self.watch(&path, watching, facts),
+            None => {}
         }
-        self.watch(watching, facts);
+    }
+
+    fn watch_all(&mut self) {
+        self.steps = self.files.keys().cloned().map(Step::File).collect();
     }
 
     fn add_service(
@@ -140,27 +183,30 @@ impl Targets {
         }
     }
 
-    /// Watches the files as they are now; a file that was replaced is another one.
-    pub(crate) fn watch(&mut self, watching: &mut Watching, facts: &Facts) {
-        for (path, target) in &mut self.files {
-            let real = fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
-            let Ok(identity) = facts.mounts.identify(&real) else {
-                continue;
-            };
-            if real != Path::new(path)
-                && self.real.len() < TARGETS_MAX
-                && let Some(real) = real.to_str()
-            {
-                self.real.insert(real.to_owned(), target.unit.clone());
-            }
-            let regular = identity.mode & 0o170_000 == 0o100_000;
-            let same = target.identity.is_some_and(|known| {
-                (known.device, known.inode) == (identity.device, identity.inode)
-            });
-            if regular && !same {
-                watching.watch(&real, &identity, Scope::File);
-                target.identity = Some(identity);
-            }
+    /// Watches a file as it is now; one that was replaced is another one.
+    fn watch(&mut self, path: &str, watching: &mut Watching, facts: &Facts) {
+        let Some(target) = self.files.get_mut(path) else {
+            return;
+        };
+        let found = watching.lookups.find(Path::new(path), &facts.mounts);
+        let (real, identity) = match found {
+            Ok(found) => found,
+            Err(error @ MountError::Silent { .. }) => return watching.gap(error.to_string()),
+            Err(_) => return, // not there now
+        };
+        if real != Path::new(path)
+            && self.real.len() < TARGETS_MAX
+            && let Some(real) = real.to_str()
+        {
+            self.real.insert(real.to_owned(), target.unit.clone());
+        }
+        let regular = identity.mode & libc::S_IFMT == libc::S_IFREG;
+        let same = target
+            .identity
+            .is_some_and(|known| (known.device, known.inode) == (identity.device, identity.inode));
+        if regular && !same {
+            watching.watch(&real, &identity, Scope::File);
+            target.identity = Some(identity);
         }
     }
 }

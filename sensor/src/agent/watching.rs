@@ -1,10 +1,14 @@
 //! Keeps the watched places in step with where systemd looks.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use super::{facts::Facts, targets::Targets};
 use crate::{
     event::{FileIdentity, Manager},
+    host::lookup::Lookups,
     kernel::{Watches, fanotify::Scope},
     systemd::{
         installed::Installed,
@@ -17,6 +21,9 @@ use crate::{
 /// Most subdirectories of one directory that are marked one by one.
 const SUBDIRECTORIES_MAX: usize = 4096;
 
+/// Most drop-in and dependency directories that lie elsewhere.
+const ENTERED_MAX: usize = 4096;
+
 /// The load paths of every manager, and the watches that cover them.
 #[derive(Debug)]
 pub(crate) struct Watching {
@@ -24,6 +31,10 @@ pub(crate) struct Watching {
     pub(crate) watches: Watches,
     /// What timed units execute and read.
     pub(crate) targets: Targets,
+    /// By which places are looked up.
+    pub(crate) lookups: Lookups,
+    /// Drop-in and dependency directories that lie elsewhere: mounts, and what links lead to.
+    entered: Vec<(PathBuf, FileIdentity)>,
     /// Places that cannot be watched, each with its reason.
     pub(crate) blind: Vec<String>,
 }
@@ -36,9 +47,11 @@ impl Watching {
             paths,
             watches,
             targets: Targets::default(),
+            lookups: Lookups::default(),
+            entered: Vec::new(),
             blind: Vec::new(),
         };
-        watching.survey(facts);
+        watching.survey(&BTreeSet::from(["/".to_owned()]), facts);
         watching
     }
 
@@ -65,20 +78,35 @@ impl Watching {
         self.paths.dirs().len() > known
     }
 
-    /// Adds the load paths of users that passwd has now. Says whether there are any.
-    pub(crate) fn add_users(&mut self, facts: &Facts) -> bool {
-        let homes: Vec<u32> = facts.users.homes().map(|user| user.uid).collect();
-        homes
-            .into_iter()
-            .filter(|&uid| self.add_user(uid, facts))
-            .count()
-            > 0
+    /// Adds the load paths of a capsule whose manager starts. Says whether they are new.
+    pub(crate) fn add_capsule(&mut self, name: &str) -> bool {
+        let manager = Manager::Capsule(name.to_owned());
+        let new = self.paths.unit_dirs(&manager).is_empty();
+        if new {
+            self.paths.add_user(UserDirs::capsule(name));
+        }
+        new
     }
 
-    /// Looks which places exist now and watches them. Returns the directories that came into view.
-    pub(crate) fn survey(&mut self, facts: &Facts) -> Vec<PathBuf> {
+    /// Adds the load paths of users that passwd has now. Returns those that are new.
+    pub(crate) fn add_users(&mut self, facts: &Facts) -> Vec<u32> {
+        let homes: Vec<u32> = facts.users.homes().map(|user| user.uid).collect();
+        let new = homes.into_iter().filter(|&uid| self.add_user(uid, facts));
+        new.collect()
+    }
+
+    /// Looks which places at and below those paths exist now and watches them. Returns the
+    /// directories that came into view.
+    pub(crate) fn survey(&mut self, below: &BTreeSet<String>, facts: &Facts) -> Vec<PathBuf> {
         let mut new = Vec::new();
-        for place in presence::survey(&mut self.paths, &facts.mounts) {
+        let places = self.paths.dirs_below(below);
+        let mut ways: BTreeSet<PathBuf> = places
+            .iter()
+            .flat_map(|place| Path::new(&place.path).ancestors().skip(1))
+            .map(Path::to_owned)
+            .collect();
+        let (paths, lookups) = (&mut self.paths, &mut self.lookups);
+        for place in presence::survey(places, paths, lookups, &facts.mounts) {
             match place.state {
                 State::Present(found) => {
                     let scope = if place.dir.is_file {
@@ -100,15 +128,11 @@ impl Watching {
                 State::Unknown(error) => self.gap(error.to_string()),
             }
         }
-        let ways: Vec<String> = self
-            .paths
-            .all_directories()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let below = self.paths.directories_below(below);
+        ways.extend(below.into_iter().map(PathBuf::from));
         for way in ways {
-            if let Ok(identity) = facts.mounts.identify(Path::new(&way)) {
-                self.watch(Path::new(&way), &identity, Scope::Ancestor);
+            if let Ok((path, identity)) = self.lookups.find(&way, &facts.mounts) {
+                self.watch(&path, &identity, Scope::Ancestor);
             }
         }
         new
@@ -136,6 +160,28 @@ impl Watching {
         }
     }
 
+    /// Remembers a directory that belongs to a load path and lies elsewhere.
+    pub(crate) fn entered(&mut self, path: &Path, identity: FileIdentity) {
+        self.entered.retain(|(known, _)| known != path);
+        if self.entered.len() < ENTERED_MAX {
+            self.entered.push((path.to_owned(), identity));
+        }
+    }
+
+    /// Forgets the directories from elsewhere that belong to a load path no more.
+    pub(crate) fn leave_gone(&mut self, facts: &Facts) {
+        for (path, identity) in std::mem::take(&mut self.entered) {
+            let now = self.lookups.find(&path, &facts.mounts);
+            let same = now
+                .is_ok_and(|(_, now)| (now.device, now.inode) == (identity.device, identity.inode));
+            if same {
+                self.entered.push((path, identity));
+            } else {
+                self.watches.forget(&identity);
+            }
+        }
+    }
+
     /// Watches one place. Says whether it was not watched so before.
     pub(crate) fn watch(&mut self, path: &Path, identity: &FileIdentity, scope: Scope) -> bool {
         match self.watches.add(path, identity, scope) {
@@ -153,14 +199,27 @@ impl Watching {
         self.watch(Path::new(path), identity, Scope::File);
     }
 
-    /// Finds out anew what timed units rest on.
-    pub(crate) fn refresh_targets(&mut self, installed: &mut Installed, facts: &Facts) {
+    /// Begins to find out anew what timed units rest on.
+    pub(crate) fn begin_targets(&mut self, facts: &Facts) {
         let mut targets = std::mem::take(&mut self.targets);
-        targets.refresh(installed, self, facts);
+        targets.begin(self, facts);
         self.targets = targets;
     }
 
-    fn gap(&mut self, reason: String) {
+    /// Goes on with that until it is done, or `until` (nanoseconds since boot) has come.
+    pub(crate) fn step_targets(&mut self, installed: &mut Installed, facts: &Facts, until: u64) {
+        let mut targets = std::mem::take(&mut self.targets);
+        while targets.is_busy() {
+            targets.step(installed, self, facts);
+            if facts.now().boot >= until {
+                break;
+            }
+        }
+        self.targets = targets;
+    }
+
+    /// Remembers a place that cannot be watched, and says so.
+    pub(crate) fn gap(&mut self, reason: String) {
         if !self.blind.contains(&reason) && self.blind.len() < 256 {
             log::warn!("{reason}");
             self.blind.push(reason);

@@ -24,14 +24,6 @@ const PLACE: OFlag = OFlag::O_PATH
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
-/// Types that wait for a server, another host or a process in user space. Whatever begins with
-/// `fuse` or `nfs` is one as well.
-const MAY_NOT_ANSWER: [&str; 22] = [
-    "9p", "acfs", "afs", "autofs", "beegfs", "ceph", "cifs", "coda", "gfs2", "gpfs", "kafs",
-    "lustre", "ncpfs", "ocfs2", "orangefs", "panfs", "pvfs2", "smb3", "smbfs", "vboxsf",
-    "virtiofs", "vmhgfs",
-];
-
 /// Types whose files are not stored bytes: reading one can have effects (`/proc/kmsg`).
 const NO_FILES: [&str; 19] = [
     "binder",
@@ -55,34 +47,25 @@ const NO_FILES: [&str; 19] = [
     "tracefs",
 ];
 
-/// The mounts, and which of them are feared.
+/// The mounts.
 #[derive(Debug)]
 pub(super) struct Ground<'a> {
     mounts: &'a Mounts,
     /// The mounts as they are now, read when one is met that `mounts` does not know.
     fresh: Option<Mounts>,
-    /// Where the feared ones are mounted.
-    feared: Vec<&'a str>,
 }
 
 impl<'a> Ground<'a> {
     pub(super) fn new(mounts: &'a Mounts) -> Self {
-        let feared = |mount: &&Mount| is_feared(mount, mounts).is_some();
         Self {
             mounts,
             fresh: None,
-            feared: mounts
-                .all()
-                .iter()
-                .filter(feared)
-                .map(|mount| mount.point.as_str())
-                .collect(),
         }
     }
 
     /// Before a step: whether a feared mount is there.
     fn check_path(&self, path: &Path) -> Result<(), Gap> {
-        if self.feared.iter().any(|point| Path::new(point) == path)
+        if self.mounts.doubtful().iter().any(|point| point == path)
             && let Some(mount) = self.mounts.holding(&path.to_string_lossy())
         {
             return refuse(mount, self.mounts);
@@ -112,24 +95,10 @@ impl<'a> Ground<'a> {
 }
 
 fn refuse(mount: &Mount, mounts: &Mounts) -> Result<(), Gap> {
-    match is_feared(mount, mounts) {
-        Some(kind) => Err(Gap::MayNotAnswer(kind.to_owned())),
-        None => Ok(()),
+    if mounts.may_not_answer(mount) {
+        return Err(Gap::MayNotAnswer(mount.fs_type.clone()));
     }
-}
-
-/// The type of a mount that may not answer. The one that the host runs from is not feared: if
-/// that is silent, nothing runs any more.
-fn is_feared<'a>(mount: &'a Mount, mounts: &Mounts) -> Option<&'a str> {
-    let kind = mount.fs_type.as_str();
-    let feared =
-        MAY_NOT_ANSWER.contains(&kind) || kind.starts_with("fuse") || kind.starts_with("nfs");
-    let is_root = || {
-        mounts
-            .holding("/")
-            .is_some_and(|root| root.device == mount.device)
-    };
-    (feared && !is_root()).then_some(kind)
+    Ok(())
 }
 
 /// The id of the mount through which a file was opened.

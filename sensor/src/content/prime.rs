@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::gap::Gap;
@@ -29,6 +30,8 @@ pub struct Primed {
     pub unread: Vec<PathBuf>,
     /// The first reason for that, or why not all was looked at.
     pub gap: Option<String>,
+    /// Links, and files that have other names: what is in them can be changed from elsewhere.
+    pub elsewhere: Vec<PathBuf>,
 }
 
 impl Primed {
@@ -147,6 +150,9 @@ impl Contents {
 
     fn entry(&mut self, path: &Path, place: &Place, paths: &LoadPaths, primed: &mut Primed) {
         let class = class_of(path, paths).unwrap_or(FileClass::Target);
+        if place.meta.is_symlink() || place.meta.nlink() > 1 {
+            primed.elsewhere.push(path.to_owned());
+        }
         match self.learn(path, place, class) {
             Ok(()) => primed.known += 1,
             Err(why) => {

@@ -55,7 +55,8 @@ impl Changes {
         self.count += 1;
         seen.sequence = self.count;
         self.forget_gone(&seen.change);
-        let Some(name) = seen.change.unit.clone() else {
+        let name = seen.change.unit.clone();
+        let Some(name) = name.filter(|_| seen.change.defines_unit()) else {
             return self.count;
         };
         if let Some(content) = &seen.change.content {

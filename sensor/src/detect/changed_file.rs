@@ -165,6 +165,7 @@ fn rule(seen: &Seen) -> Option<(&'static Rule, Severity)> {
     match change.class {
         FileClass::Generator => Some((&rules::GENERATOR_CHANGED, Severity::High)),
         FileClass::Preset => Some((&rules::PRESET_CHANGED, Severity::Medium)),
+        FileClass::Linger => Some((&rules::LINGER_ENABLED, Severity::Low)),
         FileClass::ManagerConfig => Some((&rules::MANAGER_CONFIG_CHANGED, Severity::Medium)),
         FileClass::Image => Some((&rules::EXTENSION_IMAGE_CHANGED, Severity::Medium)),
         FileClass::Target => {
@@ -179,7 +180,10 @@ fn rule(seen: &Seen) -> Option<(&'static Rule, Severity)> {
         }
         FileClass::DropIn => Some(drop_in(change, &weigh)),
         FileClass::UnitFile => unit_file(change, &weigh),
-        FileClass::DependencyLink | FileClass::Directory | FileClass::Other => None,
+        FileClass::DependencyLink
+        | FileClass::TimerStamp
+        | FileClass::Directory
+        | FileClass::Other => None,
     }
 }
 

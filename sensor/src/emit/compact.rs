@@ -244,6 +244,11 @@ impl Line<'_> {
         match &context.manager {
             Manager::System => self.push(" (system)"),
             Manager::User(uid) => put(&mut self.out, format_args!(" (user {uid})")),
+            Manager::Capsule(name) => {
+                self.push(" (capsule ");
+                self.foreign(name, PATH_WIDTH);
+                self.push(")");
+            }
             Manager::Container(cgroup) => {
                 self.push(" (container ");
                 self.foreign(cgroup, PATH_WIDTH);

@@ -59,6 +59,7 @@ impl fmt::Display for AskedMessage<'_> {
         match &asked.manager {
             Manager::System => f.write_str("PID 1")?,
             Manager::User(uid) => write!(f, "the manager of user {uid}")?,
+            Manager::Capsule(name) => write!(f, "the manager of capsule {name}")?,
             Manager::Container(_) => f.write_str("a manager in a container")?,
         }
         write!(f, ": {}", asked.method())?;

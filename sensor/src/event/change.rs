@@ -45,6 +45,10 @@ pub enum FileClass {
     Preset,
     /// The manager's own configuration.
     ManagerConfig,
+    /// A file that names a user whose manager starts at boot.
+    Linger,
+    /// A `stamp-*` file: when a timer with `Persistent=` elapsed last.
+    TimerStamp,
     /// A file that a timed unit runs or reads.
     Target,
     /// An extension image, or a link to one.
@@ -66,6 +70,8 @@ impl FileClass {
             Self::Generator => "generator",
             Self::Preset => "preset",
             Self::ManagerConfig => "manager-config",
+            Self::Linger => "linger",
+            Self::TimerStamp => "timer-stamp",
             Self::Target => "target",
             Self::Image => "image",
             Self::Directory => "directory",
@@ -149,6 +155,12 @@ pub struct Unseen {
 }
 
 impl Change {
+    /// Whether it changes what a unit is. When a timer elapsed last is state.
+    #[must_use]
+    pub fn defines_unit(&self) -> bool {
+        self.unit.is_some() && self.class != FileClass::TimerStamp
+    }
+
     /// SHA-256 of the content after the change, in hex, when it was read; of a symbolic link
     /// that of the file it leads to.
     #[must_use]

@@ -35,6 +35,8 @@ pub enum Manager {
     System,
     /// `systemd --user` of this user.
     User(u32),
+    /// The `systemd --user` of the capsule of this name (256 and later).
+    Capsule(String),
     /// A systemd inside a container or another pid namespace: named by its cgroup.
     Container(String),
 }
@@ -44,6 +46,7 @@ impl std::fmt::Display for Manager {
         match self {
             Self::System => f.write_str("system"),
             Self::User(uid) => write!(f, "user:{uid}"),
+            Self::Capsule(name) => write!(f, "capsule:{name}"),
             Self::Container(cgroup) => write!(f, "container:{cgroup}"),
         }
     }

@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod clock;
 pub mod files;
 mod identity;
+pub mod lookup;
 pub mod mounts;
 pub mod notify;
 pub mod packages;

@@ -37,7 +37,23 @@ pub enum MountError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The file system that a file is on did not answer in time.
+    #[error("cannot look up {}: {} does not answer", path.display(), point.display())]
+    Silent {
+        /// The file or directory.
+        path: PathBuf,
+        /// Where the file system is mounted.
+        point: PathBuf,
+    },
 }
+
+/// Types that wait for a server, another host or a process in user space. Whatever begins with
+/// `fuse` or `nfs` is one as well.
+const MAY_NOT_ANSWER: [&str; 22] = [
+    "9p", "acfs", "afs", "autofs", "beegfs", "ceph", "cifs", "coda", "gfs2", "gpfs", "kafs",
+    "lustre", "ncpfs", "ocfs2", "orangefs", "panfs", "pvfs2", "smb3", "smbfs", "vboxsf",
+    "virtiofs", "vmhgfs",
+];
 
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +80,8 @@ pub struct Mounts {
     /// Those that show most of the file system first.
     by_device: HashMap<u32, Vec<usize>>,
     children: HashMap<i32, Vec<usize>>,
+    /// Where file systems are mounted that may not answer.
+    doubtful: Vec<PathBuf>,
 }
 
 impl Mounts {
@@ -110,7 +128,25 @@ impl Mounts {
                 root.map_or(0, |root| root.trim_end_matches('/').len())
             });
         }
+        let doubtful = all.mounts.iter().filter(|mount| all.may_not_answer(mount));
+        all.doubtful = doubtful.map(|mount| (&mount.point).into()).collect();
         all
+    }
+
+    /// Whether a mount may never answer. The one that the host runs from is not in doubt: if that is
+    /// silent, nothing runs any more.
+    #[must_use]
+    pub fn may_not_answer(&self, mount: &Mount) -> bool {
+        let kind = mount.fs_type.as_str();
+        let waits =
+            MAY_NOT_ANSWER.contains(&kind) || kind.starts_with("fuse") || kind.starts_with("nfs");
+        waits && self.root().is_none_or(|root| root.device != mount.device)
+    }
+
+    /// Where file systems are mounted that may not answer.
+    #[must_use]
+    pub fn doubtful(&self) -> &[PathBuf] {
+        &self.doubtful
     }
 
     /// Every mount, in the kernel's order: one that covers another comes after it.
@@ -203,17 +239,17 @@ impl Mounts {
     }
 
     fn identity(&self, path: &Path, flags: i32) -> Result<FileIdentity, MountError> {
-        let lookup = |source| MountError::Lookup {
+        let identity = place(path, flags).and_then(|file| self.identity_of(&file));
+        identity.map_err(|source| MountError::Lookup {
             path: path.to_owned(),
             source,
-        };
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_PATH | libc::O_CLOEXEC | flags)
-            .open(path)
-            .map_err(lookup)?;
-        let meta = file.metadata().map_err(lookup)?;
-        let device = mount_id(&file)
+        })
+    }
+
+    /// The identity of what was opened.
+    pub(crate) fn identity_of(&self, file: &File) -> io::Result<FileIdentity> {
+        let meta = file.metadata()?;
+        let device = mount_id(file)
             .and_then(|id| self.device_of(id))
             .unwrap_or_else(|| kernel_device(meta.dev()));
         Ok(FileIdentity {
@@ -229,6 +265,14 @@ impl Mounts {
     fn by_id(&self, id: i32) -> Option<&Mount> {
         self.mounts.get(*self.by_id.get(&id)?)
     }
+}
+
+/// Opens a path as a mere place.
+pub(crate) fn place(path: &Path, flags: i32) -> io::Result<File> {
+    fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_CLOEXEC | flags)
+        .open(path)
 }
 
 fn mount(info: MountInfo) -> Option<Mount> {

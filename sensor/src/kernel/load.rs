@@ -217,8 +217,9 @@ impl Probes {
 
     /// Takes the kernel's process table out. Once.
     pub fn processes(&mut self) -> Result<KernelProcesses, LoadError> {
-        let map = HashMap::try_from(self.take("PROCESSES")?).map_err(unsupported)?;
-        Ok(KernelProcesses::new(map))
+        let table = HashMap::try_from(self.take("PROCESSES")?).map_err(unsupported)?;
+        let managers = HashMap::try_from(self.take("MANAGERS")?).map_err(unsupported)?;
+        Ok(KernelProcesses::new(table, managers))
     }
 
     /// Starts handing over the kernel side's own debug messages to the log, if it has any to say.

@@ -25,7 +25,7 @@ const VERBS: [(Verb, &str); 13] = [
     (Verb::Mount, "mount"),
     (Verb::Load, "load"),
 ];
-const CLASSES: [FileClass; 10] = [
+const CLASSES: [FileClass; 12] = [
     FileClass::UnitFile,
     FileClass::DropIn,
     FileClass::DependencyLink,
@@ -34,6 +34,8 @@ const CLASSES: [FileClass; 10] = [
     FileClass::ManagerConfig,
     FileClass::Target,
     FileClass::Image,
+    FileClass::Linger,
+    FileClass::TimerStamp,
     FileClass::Directory,
     FileClass::Other,
 ];
@@ -94,6 +96,7 @@ pub(super) fn to_manager(word: &str) -> Option<Manager> {
     match word.split_once(':') {
         None => (word == "system").then_some(Manager::System),
         Some(("user", uid)) => uid.parse().ok().map(Manager::User),
+        Some(("capsule", name)) => Some(Manager::Capsule(name.to_owned())),
         Some(("container", cgroup)) => Some(Manager::Container(cgroup.to_owned())),
         Some(_) => None,
     }

@@ -63,9 +63,7 @@ pub fn unit_of_cgroup(path: &str) -> CgroupUnit {
     let owner = match nested_manager(&unit) {
         // The user manager runs what lies below; on its own cgroup it is a service of PID 1.
         Some(Nested::User(uid)) if !below.is_empty() => Some((Manager::User(uid), below)),
-        Some(Nested::Capsule) if !below.is_empty() => {
-            Some((Manager::Container(joined(&parts, depth)), below))
-        }
+        Some(Nested::Capsule(name)) if !below.is_empty() => Some((Manager::Capsule(name), below)),
         Some(Nested::Container) => container_root(below)
             .map(|payload| (Manager::Container(joined(&parts, depth)), payload)),
         _ => None,
@@ -152,7 +150,7 @@ fn foreign(parts: &[&str], slice: Option<String>) -> CgroupUnit {
 /// What kind of manager a unit may hold.
 enum Nested {
     User(u32),
-    Capsule,
+    Capsule(String),
     Container,
 }
 
@@ -161,7 +159,7 @@ fn nested_manager(unit: &UnitName) -> Option<Nested> {
     let instance = unit.instance().filter(|instance| !instance.is_empty());
     match (unit.kind(), prefix, instance) {
         (UnitType::Service, "user", Some(uid)) => parse_uid(uid).map(Nested::User),
-        (UnitType::Service, "capsule", Some(_)) => Some(Nested::Capsule),
+        (UnitType::Service, "capsule", Some(name)) => Some(Nested::Capsule(name.to_owned())),
         (UnitType::Service, "systemd-nspawn", Some(_)) => Some(Nested::Container),
         (UnitType::Scope, ..) => CONTAINER_SCOPES
             .iter()

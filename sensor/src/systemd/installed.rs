@@ -14,6 +14,7 @@ use super::unit_file::{FILE_MAX, UnitFile};
 use super::unit_name::{UnitName, UnitType};
 use crate::event::Manager;
 use crate::host::files::{FileStamp, ReadError, read_regular};
+use crate::host::lookup;
 
 /// Most parsed files that are kept.
 const MAX_FILES: usize = 50_000;
@@ -67,6 +68,8 @@ pub struct Installed {
     /// How much the question at hand may still read.
     left: u64,
     problems: Vec<InstalledProblem>,
+    /// Where file systems are mounted that may not answer.
+    doubtful: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -80,6 +83,13 @@ impl Installed {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Leaves out what lies on a file system that is mounted at one of these points.
+    pub fn avoid(&mut self, doubtful: &[PathBuf]) {
+        if self.doubtful != doubtful {
+            self.doubtful = doubtful.to_vec();
+        }
     }
 
     /// What could not be read since this was last asked.
@@ -179,6 +189,7 @@ impl Installed {
         let known = self.maps.remove(manager);
         if let Some(known) = known
             && known.directories == directories
+            && known.map.doubtful() == self.doubtful
             && known.map.is_current()
         {
             return Some(known);
@@ -186,7 +197,7 @@ impl Installed {
         if directories.is_empty() {
             return None;
         }
-        let mut map = NameMap::scan(directories);
+        let mut map = NameMap::scan(directories, &self.doubtful);
         let problems = std::mem::take(&mut map.problems);
         for problem in problems {
             self.problem(problem.into());
@@ -269,6 +280,10 @@ impl Installed {
 
     /// A parsed file; `None` if it is not there, cannot be read or is empty where that masks.
     fn read(&mut self, path: &Path, empty_masks: bool) -> Option<Arc<UnitFile>> {
+        let real = lookup::real_path(path, &self.doubtful).ok()?;
+        if real == Path::new("/dev/null") {
+            return None;
+        }
         let stamp = FileStamp::at(path)?;
         if let Some((known, file)) = self.files.get(path)
             && *known == stamp
@@ -276,12 +291,6 @@ impl Installed {
         {
             let masked = empty_masks && stamp.size == 0;
             return (!masked).then(|| Arc::clone(file));
-        }
-        if path
-            .canonicalize()
-            .is_ok_and(|real| real == Path::new("/dev/null"))
-        {
-            return None;
         }
         if stamp.size > self.left {
             self.problem(InstalledProblem::TooMuch(path.to_owned()));

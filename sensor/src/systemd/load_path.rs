@@ -78,7 +78,7 @@ impl Serves {
         match self {
             Self::System => Some(Manager::System),
             Self::User(uid) => Some(Manager::User(*uid)),
-            Self::Capsule(name) => Some(capsule_manager(name)),
+            Self::Capsule(name) => Some(Manager::Capsule(name.clone())),
             Self::AllUsers | Self::Everyone | Self::Elsewhere => None,
         }
     }
@@ -87,30 +87,14 @@ impl Serves {
     #[must_use]
     pub fn includes(&self, manager: &Manager) -> bool {
         match (self, manager) {
-            (Self::Everyone, Manager::System | Manager::User(_))
+            (Self::Everyone, Manager::System | Manager::User(_) | Manager::Capsule(_))
             | (Self::System, Manager::System)
-            | (Self::AllUsers, Manager::User(_)) => true,
+            | (Self::AllUsers, Manager::User(_) | Manager::Capsule(_)) => true,
             (Self::User(uid), Manager::User(of)) => uid == of,
-            (Self::Capsule(name), container) => capsule_manager(name) == *container,
+            (Self::Capsule(name), Manager::Capsule(of)) => name == of,
             _ => false,
         }
     }
-}
-
-/// The manager of a capsule, named by its cgroup as [`super::cgroup`] names it.
-#[must_use]
-pub fn capsule_manager(name: &str) -> Manager {
-    Manager::Container(format!("/capsule.slice/capsule@{name}.service"))
-}
-
-/// The name of the capsule whose manager this is.
-#[must_use]
-pub fn capsule_name(manager: &Manager) -> Option<&str> {
-    let Manager::Container(cgroup) = manager else {
-        return None;
-    };
-    let unit = cgroup.strip_prefix("/capsule.slice/capsule@")?;
-    unit.strip_suffix(".service")
 }
 
 /// Whether a path is one of the directories that generators write to, or lies in one: a manager

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::entry::{Entry, classify_entry};
-use super::load_path::{Area, LoadDir, Serves, UserDirs, capsule_name, common_dirs, system_units};
+use super::load_path::{Area, LoadDir, Serves, UserDirs, common_dirs, system_units};
 use super::unit_name::UnitName;
 use crate::event::{FileClass, Manager};
 
@@ -117,10 +117,8 @@ impl LoadPaths {
         let (area, serves) = match manager {
             Manager::System => (Area::SystemUnits, Serves::System),
             Manager::User(uid) => (Area::UserUnits, Serves::User(*uid)),
-            Manager::Container(_) => match capsule_name(manager) {
-                Some(name) => (Area::UserUnits, Serves::Capsule(name.to_owned())),
-                None => return Vec::new(),
-            },
+            Manager::Capsule(name) => (Area::UserUnits, Serves::Capsule(name.clone())),
+            Manager::Container(_) => return Vec::new(),
         };
         let mut known = self.unit_dirs(manager).iter();
         if !paths.is_empty() && paths.iter().all(|path| known.any(|known| known == path)) {
@@ -150,6 +148,24 @@ impl LoadPaths {
     #[must_use]
     pub fn dirs(&self) -> &[LoadDir] {
         &self.dirs
+    }
+
+    /// The places at and below any of `above`, by any of their names.
+    #[must_use]
+    pub fn dirs_below(&self, above: &BTreeSet<String>) -> Vec<LoadDir> {
+        let below = |path: &str| ancestors(path).any(|at| above.contains(at));
+        let names = self.by_path.iter().filter(|(name, _)| below(name));
+        let indices: BTreeSet<usize> = names.map(|(_, &index)| index).collect();
+        let dirs = indices.into_iter().filter_map(|index| self.dirs.get(index));
+        dirs.cloned().collect()
+    }
+
+    /// The directories at and below any of `above` that are on the way to a place or are one.
+    #[must_use]
+    pub fn directories_below(&self, above: &BTreeSet<String>) -> Vec<String> {
+        let below = |path: &&str| ancestors(path).any(|at| above.contains(at));
+        let all = self.all_directories();
+        all.into_iter().filter(below).map(str::to_owned).collect()
     }
 
     /// The unit load path of a manager, highest priority first; empty for an unknown one.
@@ -294,15 +310,18 @@ fn classify_in(dir: &LoadDir, relative: &str) -> Entry {
             when(read, FileClass::ManagerConfig)
         }
         Area::Environment => when(relative.ends_with(".conf"), FileClass::ManagerConfig),
-        Area::Linger => plain(FileClass::ManagerConfig),
+        Area::Linger => plain(FileClass::Linger),
         Area::Images => plain(FileClass::Image),
-        Area::TimerStamps => Entry {
-            unit: relative
-                .strip_prefix("stamp-")
-                .and_then(|name| UnitName::parse(name).ok())
-                .map(|unit| unit.as_str().to_owned()),
-            ..plain(FileClass::Other)
-        },
+        Area::TimerStamps => {
+            let name = relative.strip_prefix("stamp-");
+            match name.and_then(|name| UnitName::parse(name).ok()) {
+                Some(unit) => Entry {
+                    unit: Some(unit.as_str().to_owned()),
+                    ..plain(FileClass::TimerStamp)
+                },
+                None => plain(FileClass::Other),
+            }
+        }
     }
 }
 

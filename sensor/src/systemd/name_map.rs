@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::unit_name::{UnitName, unit_of_dependency_dir, unit_of_dropin_dir};
 use crate::host::files::FileStamp;
+use crate::host::lookup::{self, Stop};
 use crate::host::rooted::Root;
 
 /// Most entries of one directory that are looked at.
@@ -38,6 +39,14 @@ pub enum ScanProblem {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A directory on a file system that may not answer.
+    #[error("did not look into {}: {} may not answer", path.display(), point.display())]
+    Doubtful {
+        /// The directory.
+        path: PathBuf,
+        /// Where the file system is mounted.
+        point: PathBuf,
+    },
     /// A directory of which only the beginning was read.
     #[error("{} has more than {MAX_ENTRIES} entries", path.display())]
     TooMany {
@@ -63,6 +72,8 @@ pub struct NameMap {
     stamps: Vec<(PathBuf, Option<FileStamp>)>,
     /// Whether a change after the scan is sure to show in the stamps.
     settled: bool,
+    /// Where file systems are mounted that may not answer.
+    doubtful: Vec<PathBuf>,
     /// The real names of the directories scanned.
     inside: BTreeSet<PathBuf>,
     /// What could not be looked at.
@@ -70,28 +81,41 @@ pub struct NameMap {
 }
 
 impl NameMap {
-    /// Scans the directories, highest priority first.
+    /// Scans the directories, highest priority first. What lies on a file system that is mounted at
+    /// one of `doubtful` is left out: it may not answer.
     #[must_use]
-    pub fn scan<P: AsRef<Path>>(directories: &[P]) -> Self {
-        Self::scan_in(&Root::default(), directories)
+    pub fn scan<P: AsRef<Path>>(directories: &[P], doubtful: &[PathBuf]) -> Self {
+        Self::of(&Root::default(), directories, doubtful)
     }
 
     /// As [`NameMap::scan`], in a tree that stands for the root of a host.
     #[must_use]
     pub fn scan_in<P: AsRef<Path>>(root: &Root, directories: &[P]) -> Self {
+        Self::of(root, directories, &[])
+    }
+
+    fn of<P: AsRef<Path>>(root: &Root, directories: &[P], doubtful: &[PathBuf]) -> Self {
         let mut map = Self {
             settled: true,
-            inside: directories
-                .iter()
-                .map(|path| real_path(root, path.as_ref()))
-                .collect(),
+            doubtful: doubtful.to_vec(),
             root: root.clone(),
             ..Self::default()
         };
-        for (index, directory) in directories.iter().enumerate() {
-            map.scan_directory(index, directory.as_ref());
+        let directories = directories.iter().map(AsRef::as_ref);
+        map.inside = directories
+            .clone()
+            .map(|path: &Path| map.real_path(path))
+            .collect();
+        for (index, directory) in directories.enumerate() {
+            map.scan_directory(index, directory);
         }
         map
+    }
+
+    /// Where the file systems are mounted that were left out.
+    #[must_use]
+    pub fn doubtful(&self) -> &[PathBuf] {
+        &self.doubtful
     }
 
     /// Whether no directory changed since the scan, as far as its times and inode tell.
@@ -209,6 +233,16 @@ impl NameMap {
         }
     }
 
+    /// The path without links, as far as it exists.
+    fn real_path(&self, path: &Path) -> PathBuf {
+        let real = if self.root.is_host() {
+            lookup::real_path(path, &self.doubtful).ok()
+        } else {
+            self.root.canonicalize(path).ok()
+        };
+        real.unwrap_or_else(|| path.to_owned())
+    }
+
     fn scan_directory(&mut self, index: usize, directory: &Path) {
         for name in self.list(directory) {
             let path = directory.join(&name);
@@ -267,17 +301,12 @@ impl NameMap {
         };
         let null = Path::new("/dev/null");
         // A tree that is no running host may have no devices.
-        if whole == null
-            || self
-                .root
-                .canonicalize(&whole)
-                .is_ok_and(|real| real == null)
-        {
+        if whole == null || self.real_path(&whole) == null {
             return Some(Target::Masked(path));
         }
         let inside = whole
             .parent()
-            .is_some_and(|directory| self.inside.contains(&real_path(&self.root, directory)));
+            .is_some_and(|directory| self.inside.contains(&self.real_path(directory)));
         let name = text.file_name().and_then(|name| name.to_str());
         let real = name.and_then(|name| UnitName::parse(name).ok());
         match real.filter(|real| inside && real != unit) {
@@ -293,6 +322,15 @@ impl NameMap {
 
     /// The names in a directory, sorted; none if it is not there.
     fn list(&mut self, directory: &Path) -> Vec<String> {
+        if self.root.is_host()
+            && let Err(Stop::Doubtful(point)) = lookup::real_path(directory, &self.doubtful)
+        {
+            self.problems.push(ScanProblem::Doubtful {
+                path: directory.to_owned(),
+                point,
+            });
+            return Vec::new();
+        }
         let place = if self.root.is_host() {
             directory.to_owned()
         } else {
@@ -336,11 +374,6 @@ impl NameMap {
         names.sort_unstable();
         names
     }
-}
-
-/// The path without links, as far as it exists.
-fn real_path(root: &Root, path: &Path) -> PathBuf {
-    root.canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The instance of a template: `a@i.timer` of `a@.timer`.

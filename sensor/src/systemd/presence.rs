@@ -8,6 +8,7 @@ use super::cgroup::unit_of_cgroup;
 use super::load_path::{LoadDir, UserDirs};
 use super::load_paths::LoadPaths;
 use crate::event::{FileIdentity, Manager, Process};
+use crate::host::lookup::Lookups;
 use crate::host::mounts::{MountError, Mounts};
 use crate::host::users::Users;
 
@@ -46,16 +47,21 @@ pub struct Presence {
     pub state: State,
 }
 
-/// Looks for every place of `paths`, and tells `paths` the real names of those that are reached
-/// through links. To be called again when a directory was made on the way to a place.
-pub fn survey(paths: &mut LoadPaths, mounts: &Mounts) -> Vec<Presence> {
-    let dirs = paths.dirs().to_vec();
-    dirs.into_iter()
+/// Looks for places, and tells `paths` the real names of those that are reached through links. To
+/// be called again when a directory was made on the way to a place.
+pub fn survey(
+    places: Vec<LoadDir>,
+    paths: &mut LoadPaths,
+    lookups: &mut Lookups,
+    mounts: &Mounts,
+) -> Vec<Presence> {
+    places
+        .into_iter()
         .map(|dir| {
-            let state = look(Path::new(&dir.path), mounts);
+            let state = look(Path::new(&dir.path), lookups, mounts);
             let real = match &state {
                 State::Present(found) => Some(found.path.clone()),
-                State::Missing(above) => real_name(&dir.path, &above.path),
+                State::Missing(above) => real_name(&dir.path, &above.path, lookups, mounts),
                 State::Unknown(_) => None,
             };
             if let Some(real) = real.filter(|real| *real != dir.path) {
@@ -66,19 +72,11 @@ pub fn survey(paths: &mut LoadPaths, mounts: &Mounts) -> Vec<Presence> {
         .collect()
 }
 
-fn look(path: &Path, mounts: &Mounts) -> State {
+fn look(path: &Path, lookups: &mut Lookups, mounts: &Mounts) -> State {
     for (depth, at) in path.ancestors().enumerate() {
-        let real = match fs::canonicalize(at) {
-            Ok(real) => real,
+        let (real, identity) = match lookups.find(at, mounts) {
+            Ok(found) => found,
             // Not there, or a file in the place of a directory: look above.
-            Err(error) if is_missing(&error) => continue,
-            Err(source) => {
-                let path = at.to_owned();
-                return State::Unknown(MountError::Lookup { path, source });
-            }
-        };
-        let identity = match mounts.identify(&real) {
-            Ok(identity) => identity,
             Err(MountError::Lookup { source, .. }) if is_missing(&source) => continue,
             Err(error) => return State::Unknown(error),
         };
@@ -111,11 +109,12 @@ fn is_missing(error: &io::Error) -> bool {
 
 /// What a missing path would be called if it were made now: the real name of what exists, then
 /// the rest. The part that exists is the longest prefix whose real name is `above`.
-fn real_name(path: &str, above: &str) -> Option<String> {
-    let at = Path::new(path)
-        .ancestors()
-        .skip(1)
-        .find(|at| fs::canonicalize(at).is_ok_and(|real| real == Path::new(above)))?;
+fn real_name(path: &str, above: &str, lookups: &mut Lookups, mounts: &Mounts) -> Option<String> {
+    let leads_there = |at: &&Path| {
+        let found = lookups.find(at, mounts);
+        found.is_ok_and(|(real, _)| real == Path::new(above))
+    };
+    let at = Path::new(path).ancestors().skip(1).find(leads_there)?;
     let rest = Path::new(path).strip_prefix(at).ok()?;
     Some(Path::new(above).join(rest).to_string_lossy().into_owned())
 }

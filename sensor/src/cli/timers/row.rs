@@ -253,6 +253,8 @@ fn started(manager: &Manager, unit: LoadedUnit) -> Started {
 pub(super) fn user(manager: &Manager, set: Option<String>, commands: &[Run]) -> Option<String> {
     let own = || match manager {
         Manager::User(uid) => format!("uid {uid}"),
+        // A capsule's own user is made for it; its unit names nobody.
+        Manager::Capsule(name) => format!("capsule {name}"),
         Manager::System | Manager::Container(_) => "root".to_owned(),
     };
     (!commands.is_empty()).then(|| set.unwrap_or_else(own))

@@ -64,6 +64,8 @@ impl State {
                         .get(uid)
                         .is_some_and(|name| has(&format!("user {name}"), unit))
             }
+            // What is in a capsule itself is in no baseline.
+            Manager::Capsule(_) => has("all users", unit),
             Manager::Container(_) => false,
         };
         let template = crate::systemd::unit_name::UnitName::parse(unit)

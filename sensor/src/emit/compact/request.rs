@@ -21,6 +21,7 @@ impl Line<'_> {
         match &asked.manager {
             Manager::System => {}
             Manager::User(uid) => self.push(&format!("  (user {uid})")),
+            Manager::Capsule(_) => self.push("  (capsule)"),
             Manager::Container(_) => self.push("  (container)"),
         }
         let made = asked

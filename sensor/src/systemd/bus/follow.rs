@@ -19,7 +19,6 @@ use super::tracker::{Ended, Tracker};
 use crate::event::Manager;
 use crate::host::procs::Seed;
 use crate::systemd::cgroup::unit_of_cgroup;
-use crate::systemd::load_path::capsule_name;
 
 /// Most managers beside PID 1 that are read at a time.
 const MANAGERS_MAX: usize = 64;
@@ -75,7 +74,8 @@ impl ManagerSocket {
         let manager = unit_of_cgroup(&format!("{service}/init.scope")).manager;
         let runtime = match &manager {
             Manager::User(uid) => format!("/run/user/{uid}"),
-            Manager::Container(_) => format!("/run/capsules/{}", capsule_name(&manager)?),
+            Manager::Capsule(name) => format!("/run/capsules/{name}"),
+            Manager::Container(_) => return None,
             Manager::System => return None,
         };
         let path = Path::new(&runtime).join("systemd/private");

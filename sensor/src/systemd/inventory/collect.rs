@@ -83,7 +83,7 @@ pub fn collect(root: &Root, paths: &LoadPaths) -> Inventory {
         .managers()
         .filter_map(|manager| match manager {
             Manager::User(uid) => Some(*uid),
-            Manager::System | Manager::Container(_) => None,
+            Manager::System | Manager::Capsule(_) | Manager::Container(_) => None,
         })
         .collect();
     users.sort_unstable();

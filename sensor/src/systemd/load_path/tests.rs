@@ -59,7 +59,7 @@ fn capsules_have_a_home_of_their_own() {
             "/capsule.slice/capsule@box.service/app.slice/x.service"
         )
         .manager,
-        capsule_manager("box")
+        Manager::Capsule("box".to_owned())
     );
 }
 

@@ -141,14 +141,14 @@ fn the_longest_directory_decides() {
         (
             "/var/lib/systemd/linger/u",
             Area::Linger,
-            FileClass::ManagerConfig,
+            FileClass::Linger,
             "",
             &system,
         ),
         (
             "/var/lib/systemd/timers/stamp-x.timer",
             Area::TimerStamps,
-            FileClass::Other,
+            FileClass::TimerStamp,
             "x.timer",
             &system,
         ),
