@@ -65,7 +65,6 @@ mkdir -p /home/x-renamehome/new/systemd/user
 printf "$text" >/home/x-renamehome/new/systemd/user/x-renamehome.service
 # A home that does not answer. From here on nothing may look there.
 mkdir /srv/x/dead
-useradd --no-create-home --home-dir /srv/x/dead/home --uid 2003 x-dead
 modprobe fuse
 perl do.pl dead /srv/x/dead &
 dead=$!
@@ -73,6 +72,7 @@ until grep -q ' /srv/x/dead ' /proc/mounts; do
     pause 0.1
     kill -0 "$dead" 2>/dev/null || { fault "no dead file system"; break; }
 done
+echo 'x-dead:x:2003:2003::/srv/x/dead/home:/bin/sh' >>/etc/passwd
 # Descriptors from before the sensors.
 exec 8>>"$units/x-heldfd.service"
 

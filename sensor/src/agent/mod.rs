@@ -389,9 +389,12 @@ impl Agent {
         self.tell_due();
         self.survey_now();
         self.look_into_new();
-        let until = self.facts.now().boot.saturating_add(SLICE);
-        self.watching
-            .step_targets(&mut self.installed, &self.facts, until);
+        if self.watching.targets.is_busy() {
+            self.refresh_mounts();
+            let until = self.facts.now().boot.saturating_add(SLICE);
+            self.watching
+                .step_targets(&mut self.installed, &self.facts, until);
+        }
     }
 
     /// How long until there is something to do.
