@@ -24,7 +24,7 @@ done
 systemctl daemon-reload
 systemctl start act-many{1,2,3,4}.timer
 systemctl start act-crash.service
-for ((round = 0; round < 60; round++)); do
+for ((round = 0; round < 80; round++)); do
     systemctl start act-req.service
     : >/run/act-path
     exec 3<>/dev/tcp/127.0.0.1/4712

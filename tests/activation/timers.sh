@@ -35,7 +35,7 @@ timer unset OnActiveSec=1
 truth act-unset.service 'timer act-unset.timer'
 
 service id Environment=INVOCATION_ID=0123456789abcdef0123456789abcdef
-timer id OnActiveSec=1 OnUnitActiveSec=3
+timer id OnActiveSec=1 OnUnitActiveSec=9
 truth act-id.service 'timer act-id.timer' ...
 
 service inst@
