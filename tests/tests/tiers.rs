@@ -344,7 +344,8 @@ fn a_name_makes_no_manager() {
 #[test]
 #[ignore = "boots a virtual machine; cargo xtask test runs it"]
 fn a_dead_home_is_named_and_holds_nothing_up() {
-    for (tier, run) in &BOOT.runs {
+    // Marks name no gap for it (docs/LIMITS.md); that their rows are right shows that they went on.
+    for (tier, run) in BOOT.runs.iter().filter(|(tier, _)| **tier != MARKS.0) {
         let said = "/srv/x/dead does not answer";
         assert!(run.stderr.contains(said), "{tier}: {}", run.stderr);
         let told = run

@@ -18,10 +18,11 @@ systemd-escape --unescape -- "${words[@]}" >$out/answers.escapes
 systemd-analyze unit-paths >$out/answers.paths
 
 # Units, drop-ins and aliases in three directories of the load path.
-cp -a $here/tree/etc/. /etc/systemd/system/
+# One at a time: thousands of changes at once are more than a slow machine's agent takes.
 mkdir -p /run/systemd/system
-cp -a $here/tree/run/. /run/systemd/system/
-cp -a $here/tree/usr/. /usr/lib/systemd/system/
+for entry in $here/tree/etc/*; do cp -a "$entry" /etc/systemd/system/; done
+for entry in $here/tree/run/*; do cp -a "$entry" /run/systemd/system/; done
+for entry in $here/tree/usr/*; do cp -a "$entry" /usr/lib/systemd/system/; done
 systemctl daemon-reload
 mapfile -t units <$here/units
 systemctl show --no-pager -p Id -p LoadState -p FragmentPath -p DropInPaths -p Description -p ExecStart \
