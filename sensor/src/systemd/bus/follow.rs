@@ -302,7 +302,7 @@ mod tests {
         );
         let capsule = "/capsule.slice/capsule@x.service";
         let expected = (
-            format!("container:{capsule}"),
+            "capsule:x".to_owned(),
             "/run/capsules/x/systemd/private".to_owned(),
         );
         assert_eq!(reached(&format!("{capsule}/init.scope")), Some(expected));
