@@ -217,6 +217,9 @@ impl Agent {
         if !self.correlator.concerns(&held.exec) {
             return;
         }
+        if self.has_late() {
+            self.weigh_late(false);
+        }
         let timers = self.timers_of(&held.exec);
         let firing = self.firing(&held.exec, behind).map(str::to_owned);
         let started = Started {

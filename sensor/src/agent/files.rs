@@ -372,7 +372,7 @@ impl Agent {
             };
             self.keeper.change(&seen);
             if !self.leaves(&seen.change) {
-                self.detector.changed(&seen, self.facts.now().boot);
+                self.weigh(&seen);
             }
             self.correlator.changed(seen);
         }

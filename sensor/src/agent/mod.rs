@@ -9,6 +9,7 @@ mod following;
 mod found;
 mod gaps;
 mod held;
+mod late;
 mod loads;
 mod managers;
 mod memory;
@@ -55,6 +56,7 @@ use churn::Churn;
 use facts::Facts;
 use gaps::Gaps;
 use held::Waiting;
+use late::Late;
 use loads::Suspects;
 use memory::{Found, Keeper};
 use packages::PackageManagers;
@@ -102,6 +104,7 @@ pub(crate) struct Agent {
     churn: Churn,
     suspects: Suspects,
     packages: PackageManagers,
+    late: Late,
     gaps: Gaps,
     contents: Contents,
     stream: Stream,
@@ -194,6 +197,7 @@ impl Agent {
             churn: Churn::default(),
             suspects: Suspects::default(),
             packages: PackageManagers::default(),
+            late: Late::default(),
             gaps: Gaps::default(),
             contents: Contents::new(content::Limits::default()),
             stream,
@@ -366,6 +370,7 @@ impl Agent {
         let troubles = self.keeper.troubles();
         self.tell_troubles(troubles);
         self.packages.read_ahead();
+        self.weigh_late(false);
         self.tell_gaps();
         let mut losses = self.losses.take();
         losses.extend(self.stream.losses());
@@ -427,6 +432,7 @@ impl Agent {
         self.tell_churn();
         self.judge_all();
         self.tick();
+        self.weigh_late(true);
         self.find(u64::MAX);
         let now = self.facts.now();
         let troubles = self.keeper.finish(&self.table, now, limit);

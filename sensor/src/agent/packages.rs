@@ -87,7 +87,8 @@ impl PackageManagers {
             .then(|| Box::new(Packaging { transaction, owner }))
     }
 
-    fn owner(&mut self, change: &Change) -> Option<crate::event::PackageFile> {
+    /// The package that the file of a change belongs to, as the database says now.
+    pub(super) fn owner(&mut self, change: &Change) -> Option<crate::event::PackageFile> {
         let content = change.content.as_ref();
         let md5 = content.and_then(|content| content.md5);
         let mut owner = self.packages.owner(Path::new(&change.path), md5.as_ref())?;

@@ -83,6 +83,19 @@ impl Changes {
         self.count
     }
 
+    /// Takes in what is known by now of the package of a change that was kept.
+    pub fn repackaged(&mut self, seen: &Seen) {
+        let name = seen.change.unit.as_ref();
+        let kept = name.and_then(|name| self.by_name.get_mut(name));
+        for old in kept.into_iter().flatten() {
+            if old.uid == seen.uid {
+                let mut change = old.change.as_ref().clone();
+                change.packaging.clone_from(&seen.change.packaging);
+                old.change = Arc::new(change);
+            }
+        }
+    }
+
     /// What was done to a file that is gone is no cause any more: no unit rests on it.
     fn forget_gone(&mut self, change: &Change) {
         let gone = match change.verb {

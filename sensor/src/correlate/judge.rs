@@ -83,6 +83,11 @@ impl Correlator {
         }
     }
 
+    /// Takes in what is known by now of the package of a change.
+    pub fn repackaged(&mut self, seen: &Seen) {
+        self.changes.repackaged(seen);
+    }
+
     /// Whether the unit of an exec can rest on a change at all. Cheap: asked for every exec.
     #[must_use]
     pub fn concerns(&self, exec: &Exec) -> bool {
