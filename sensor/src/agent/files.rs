@@ -206,10 +206,18 @@ impl Agent {
         self.changed(change, time);
     }
 
-    /// Whether a name does not have its new meaning yet: programs see the rename or link before the
-    /// file system does.
+    /// Whether a name does not have its new meaning yet, or a file its new size: programs see the
+    /// rename, link or cut before the file system does.
     fn has_not_landed(&self, classified: &Classified) -> bool {
         let change = &classified.change;
+        if change.verb == Verb::Setattr && change.truncates {
+            let found = lookup::identify_link(Path::new(&change.path), &self.facts.mounts);
+            let object = &change.object;
+            return found.is_some_and(|found| {
+                (found.device, found.inode, found.size)
+                    == (object.device, object.inode, object.size)
+            });
+        }
         let waits = matches!(change.verb, Verb::Rename | Verb::Link | Verb::Mount);
         if change.object.inode == 0 || !waits {
             return false;
