@@ -345,18 +345,13 @@ fn a_name_makes_no_manager() {
 #[ignore = "boots a virtual machine; cargo xtask test runs it"]
 fn a_dead_home_is_named_and_holds_nothing_up() {
     let said = "/srv/x/dead does not answer";
-    let mut named = 0;
     for (tier, run) in &BOOT.runs {
         let told = run
             .events
             .iter()
             .any(|event| event.kind() == Kind::Health && format!("{event:?}").contains(said));
-        assert_eq!(run.stderr.contains(said), told, "{tier}: {}", run.stderr);
-        named += usize::from(told);
+        assert!(told, "{tier} tells no gap");
     }
-    // Marks name no gap for it (docs/LIMITS.md), nor does who looked there before it died. That
-    // their rows are right shows that they went on.
-    assert!(named > 0, "nobody names it");
 }
 
 /// Every item of the script has its row and the other way round.
