@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::getopt::{Opt, Order, flag, parse, value};
-use super::{common, cut, keep_all, lacks, units_among};
+use super::{common, cut, keep_all, lacks, units_among, verb};
 use crate::event::Intent;
 use crate::systemd::wire;
 
@@ -45,14 +45,9 @@ pub(super) fn busctl(argv: &[String]) -> Intent {
     // Arguments may begin with a dash, as negative numbers do: options stand before the verb.
     let parsed = parse(argv, BUSCTL, Order::First);
     let mut intent = common("busctl", &parsed);
-    if intent.verb.is_some() {
+    let Some((verb, rest)) = verb(&mut intent, &parsed, "list") else {
         return intent;
-    }
-    let (verb, rest) = match parsed.rest.split_first() {
-        Some((verb, rest)) => (*verb, rest),
-        None => ("list", &[][..]),
     };
-    intent.verb = Some(cut(verb));
     match (verb, rest) {
         ("call" | "set-property", [service, object, interface, member, rest @ ..]) => {
             intent.method = Some(cut(&format!("{interface}.{member}")));

@@ -126,6 +126,24 @@ fn common(tool: &'static str, parsed: &Parsed<'_>) -> Intent {
     intent
 }
 
+/// The verb and what follows it, where the command line goes on to them; `default` is the verb of
+/// an empty one.
+fn verb<'a>(
+    intent: &mut Intent,
+    parsed: &'a Parsed<'a>,
+    default: &'a str,
+) -> Option<(&'a str, &'a [&'a str])> {
+    if intent.verb.is_some() {
+        return None; // --help and the like
+    }
+    let (verb, rest) = match parsed.rest.split_first() {
+        Some((verb, rest)) => (*verb, rest),
+        None => (default, &[][..]),
+    };
+    intent.verb = Some(cut(verb));
+    Some((verb, rest))
+}
+
 /// Adds the options of `names` that are there.
 fn options(intent: &mut Intent, parsed: &Parsed<'_>, names: &[&str]) {
     for (name, value) in &parsed.options {

@@ -1,7 +1,7 @@
 //! Smaller tools: `at`, `crontab`, `loginctl`, `machinectl`, `portablectl`, and those of packages.
 
 use super::getopt::{Opt, Order, flag, parse, value};
-use super::{bare, base, common, cut, keep, keep_all, options, unit};
+use super::{bare, base, common, cut, keep, keep_all, options, unit, verb};
 use crate::event::Intent;
 
 /// Of Debian's and Fedora's `at`; single letters alone.
@@ -108,14 +108,9 @@ const LOGINCTL: &[Opt] = &[
 pub(super) fn loginctl(argv: &[String]) -> Intent {
     let parsed = parse(argv, LOGINCTL, Order::Anywhere);
     let mut intent = common("loginctl", &parsed);
-    if intent.verb.is_some() {
+    let Some((verb, rest)) = verb(&mut intent, &parsed, "list-sessions") else {
         return intent;
-    }
-    let (verb, rest) = match parsed.rest.split_first() {
-        Some((verb, rest)) => (*verb, rest),
-        None => ("list-sessions", &[][..]),
     };
-    intent.verb = Some(cut(verb));
     options(&mut intent, &parsed, &["kill-who", "kill-whom", "signal"]);
     match (verb, rest) {
         // Without a user it is the caller.
@@ -161,14 +156,9 @@ const MACHINECTL: &[Opt] = &[
 pub(super) fn machinectl(argv: &[String]) -> Intent {
     let parsed = parse(argv, MACHINECTL, Order::AfterTwo("shell"));
     let mut intent = common("machinectl", &parsed);
-    if intent.verb.is_some() {
+    let Some((verb, rest)) = verb(&mut intent, &parsed, "list") else {
         return intent;
-    }
-    let (verb, rest) = match parsed.rest.split_first() {
-        Some((verb, rest)) => (*verb, rest),
-        None => ("list", &[][..]),
     };
-    intent.verb = Some(cut(verb));
     intent.user = parsed.last("uid").map(cut);
     options(&mut intent, &parsed, &["now", "signal", "read-only"]);
     match (verb, rest) {

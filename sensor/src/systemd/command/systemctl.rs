@@ -1,7 +1,7 @@
 //! `systemctl`, and what it is when it is called `reboot`.
 
 use super::getopt::{Opt, Order, flag, parse, value};
-use super::{base, common, cut, keep, keep_all, options, unit, variable};
+use super::{base, common, keep, keep_all, options, unit, variable, verb};
 use crate::event::Intent;
 
 /// The options of 247 to 262.
@@ -117,14 +117,9 @@ pub(super) fn read(argv: &[String]) -> Intent {
     let parsed = parse(argv, OPTIONS, Order::Anywhere);
     let mut intent = common("systemctl", &parsed);
     options(&mut intent, &parsed, TELLING);
-    if intent.verb.is_some() {
+    let Some((verb, rest)) = verb(&mut intent, &parsed, "list-units") else {
         return intent;
-    }
-    let (verb, rest) = match parsed.rest.split_first() {
-        Some((verb, rest)) => (*verb, rest),
-        None => ("list-units", &[][..]),
     };
-    intent.verb = Some(cut(verb));
     arguments(verb, rest, &mut intent);
     intent
 }
