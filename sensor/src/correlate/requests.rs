@@ -41,6 +41,17 @@ struct Entry {
 }
 
 impl Entry {
+    /// A request that nothing was done about yet, as far as was seen.
+    fn new(uid: String, time: Timestamp, asked: Arc<Asked>) -> Self {
+        Self {
+            uid,
+            time,
+            asked,
+            served: None,
+            files: HashSet::new(),
+        }
+    }
+
     fn author(&self) -> ProcessKey {
         self.asked.author.process.key
     }
@@ -111,13 +122,7 @@ impl Requests {
             self.forget(|_| true);
         }
         *self.by_author.entry(author).or_default() += 1;
-        self.recent.push_back(Entry {
-            uid,
-            time,
-            asked,
-            served: None,
-            files: HashSet::new(),
-        });
+        self.recent.push_back(Entry::new(uid, time, asked));
         while self
             .recent
             .front()
@@ -278,13 +283,7 @@ impl Requests {
             let trusted = *manager != Manager::System || asked.author.process.euid == 0;
             (trusted, time.boot)
         })?;
-        let entry = Entry {
-            uid: uid.clone(),
-            time: *time,
-            asked: Arc::clone(asked),
-            served: None,
-            files: HashSet::new(),
-        };
+        let entry = Entry::new(uid.clone(), *time, Arc::clone(asked));
         let others = fitting.iter().any(|(_, other, asked)| {
             asked.author.process.key != entry.author() && other.boot.abs_diff(time.boot) <= NEAR
         });
@@ -302,13 +301,7 @@ impl Requests {
             .filter(|(_, time, asked)| asked.manager == *manager && fits(time))
             .rev();
         let (uid, time, asked) = fitting.next()?;
-        let entry = Entry {
-            uid: uid.clone(),
-            time: *time,
-            asked: Arc::clone(asked),
-            served: None,
-            files: HashSet::new(),
-        };
+        let entry = Entry::new(uid.clone(), *time, Arc::clone(asked));
         // After the first of several, the others changed nothing.
         let others = fitting.any(|(_, _, other)| other.author.process.key != entry.author());
         let (grade, doubt) = self.grade(&entry, Fit::Named, others, until);
