@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     event::{Change, FileClass, Manager, Timestamp, Verb},
-    systemd::{load_path::Serves, unit_name::UnitName},
+    systemd::{load_path::Serves, unit_name::defining_names},
 };
 
 /// Most names that changes are kept for.
@@ -117,14 +117,7 @@ impl Changes {
     /// its template's, drop-ins for it, for a prefix of its name and for its type, and links.
     #[must_use]
     pub fn of(&self, unit: &str, manager: &Manager, until: Timestamp) -> Vec<Seen> {
-        let mut names = vec![unit.to_owned()];
-        if let Ok(name) = UnitName::parse(unit) {
-            names.extend(name.template().map(|template| template.as_str().to_owned()));
-            names.extend(name.drop_in_stems());
-        }
-        names.sort_unstable();
-        names.dedup();
-        let mut found: Vec<Seen> = names
+        let mut found: Vec<Seen> = defining_names(unit)
             .iter()
             .filter_map(|name| self.by_name.get(name))
             .flatten()

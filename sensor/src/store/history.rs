@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row};
 use super::database::{FILE, connect_to_read};
 use super::error::StoreError;
 use super::memory::{VERSION_COLUMNS, VersionRow};
+use super::note::FindingNote;
 use super::process::Processes;
 use super::words::{self, LEARNED, TriggerWords, unsigned};
 use crate::event::{Actor, Trigger};
@@ -97,25 +98,6 @@ pub struct FiringRow {
     pub time: u64,
     /// What it starts.
     pub triggers: Vec<String>,
-}
-
-/// One finding.
-#[derive(Clone, Debug)]
-pub struct FindingRow {
-    /// `metadata.uid`.
-    pub uid: String,
-    /// When, in nanoseconds since the epoch.
-    pub time: u64,
-    /// Stable id of the detection.
-    pub code: String,
-    /// OCSF `severity_id`.
-    pub severity: u8,
-    /// The unit it is about.
-    pub unit: Option<String>,
-    /// Its title.
-    pub title: String,
-    /// The event as OCSF.
-    pub event: String,
 }
 
 /// The store could not answer.
@@ -295,7 +277,7 @@ impl History {
     /// # Errors
     ///
     /// SQLite's.
-    pub fn finding(&self, uid: &str) -> Result<Option<FindingRow>, LookupError> {
+    pub fn finding(&self, uid: &str) -> Result<Option<FindingNote>, LookupError> {
         let mut found = self.findings_where("uid = ?1", uid)?;
         Ok(found.pop())
     }
@@ -305,13 +287,13 @@ impl History {
     /// # Errors
     ///
     /// SQLite's.
-    pub fn findings_of_unit(&self, unit: &str) -> Result<Vec<FindingRow>, LookupError> {
+    pub fn findings_of_unit(&self, unit: &str) -> Result<Vec<FindingNote>, LookupError> {
         self.findings_where("unit = ?1", unit)
     }
 
-    fn findings_where(&self, condition: &str, text: &str) -> Result<Vec<FindingRow>, LookupError> {
+    fn findings_where(&self, condition: &str, text: &str) -> Result<Vec<FindingNote>, LookupError> {
         let read = |row: &Row<'_>| {
-            Ok(FindingRow {
+            Ok(FindingNote {
                 uid: row.get(0)?,
                 time: row.get(1).map(unsigned)?,
                 code: row.get(2)?,

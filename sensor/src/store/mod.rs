@@ -29,7 +29,7 @@ mod write;
 pub use bounds::Limits;
 pub use database::{Database, FILE, Opened};
 pub use error::StoreError;
-pub use history::{FindingRow, FiringRow, History, LookupError, RunRow, Version, VersionWriter};
+pub use history::{FiringRow, History, LookupError, RunRow, Version, VersionWriter};
 pub use lineage::Remembered;
 pub use memory::{Content, KnownFile, Memory, PastChange, PastRun};
 pub use note::{

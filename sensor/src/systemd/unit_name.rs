@@ -261,6 +261,19 @@ pub enum DropInScope {
     Type(UnitType),
 }
 
+/// The names under which the files lie that define a unit, sorted: its own, its template's, and
+/// those of drop-in directories for it. Of what is no unit's name that name alone.
+#[must_use]
+pub fn defining_names(unit: &str) -> Vec<String> {
+    let mut names = match UnitName::parse(unit) {
+        Ok(name) => name.drop_in_stems(),
+        Err(_) => vec![unit.to_owned()],
+    };
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 impl DropInScope {
     /// The directory's name without `.d`, as in [`UnitName::drop_in_stems`].
     #[must_use]

@@ -10,11 +10,11 @@ use super::tree::Node;
 use crate::emit::{compact, ocsf};
 use crate::event::{Actor, Manager, Process, Trigger};
 use crate::host::{clock::ClockAnchor, mounts::Mounts, procs, users::Users};
-use crate::store::{FindingRow, History, RunRow, Version, VersionWriter};
+use crate::store::{FindingNote, History, RunRow, Version, VersionWriter};
 use crate::systemd::installed::Installed;
 use crate::systemd::load_paths::LoadPaths;
 use crate::systemd::presence::load_paths_of_host;
-use crate::systemd::unit_name::{UnitName, UnitType};
+use crate::systemd::unit_name::{UnitName, UnitType, defining_names};
 
 /// Starts of a unit that are shown.
 const RUNS: u32 = 5;
@@ -135,15 +135,8 @@ impl<'a> Asker<'a> {
 
     /// The latest version of each file that defines a unit.
     fn files(&self, node: &mut Node, unit: &str) -> anyhow::Result<()> {
-        let mut names = vec![unit.to_owned()];
-        if let Ok(name) = UnitName::parse(unit) {
-            names.extend(name.template().map(|template| template.as_str().to_owned()));
-            names.extend(name.drop_in_stems());
-        }
-        names.sort_unstable();
-        names.dedup();
         let mut versions = Vec::new();
-        for name in names {
+        for name in defining_names(unit) {
             versions.extend(self.history.versions_of_unit(&name)?);
         }
         let mut earlier = 0;
@@ -393,7 +386,7 @@ impl<'a> Asker<'a> {
         Ok(Some(node))
     }
 
-    fn finding_line(&self, finding: &FindingRow) -> Node {
+    fn finding_line(&self, finding: &FindingNote) -> Node {
         let severity = severity(finding.severity);
         let title = format!("{severity}: {}", finding.title);
         let mut node = self.at(Node::new("FINDING", title), finding.time);
