@@ -8,19 +8,17 @@ use super::{Agent, facts::Facts};
 use crate::{
     event::{Exec, Manager, SystemdContext},
     kernel::KernelProcesses,
-    systemd::{bus::ManagerSocket, unit_name::UnitName},
+    systemd::{bus::ManagerSocket, presence::MANAGER_PROGRAMS, unit_name::UnitName},
 };
 
 /// What PID 1 runs, and where packages install what every manager runs.
-const EXECUTABLES: [&str; 3] = [
-    "/proc/1/exe",
-    "/usr/lib/systemd/systemd",
-    "/lib/systemd/systemd",
-];
+fn executables() -> impl Iterator<Item = &'static str> {
+    std::iter::once("/proc/1/exe").chain(MANAGER_PROGRAMS)
+}
 
 /// Tells the kernel side which executables are managers.
 pub(super) fn introduce(kernel: &mut KernelProcesses, facts: &Facts) {
-    for path in EXECUTABLES {
+    for path in executables() {
         if let Ok(identity) = facts.mounts.identify(Path::new(path))
             && let Err(error) = kernel.add_manager(&identity)
         {
@@ -54,7 +52,7 @@ impl Agent {
     }
 
     fn is_installed(&self, inode: u64, device: u32) -> bool {
-        EXECUTABLES.iter().any(|path| {
+        executables().any(|path| {
             let found = self.facts.mounts.identify(Path::new(path));
             found.is_ok_and(|found| (found.inode, found.device) == (inode, device))
         })

@@ -1,5 +1,6 @@
 //! Every detection, with what a person needs to know of it. `docs/FINDINGS.md` is made of this.
 
+use super::techniques::{T1053_006, T1543_002, T1562_001, T1574_006};
 use crate::event::{Rule, Technique};
 
 const EXECUTION: (&str, &str) = ("TA0002", "Execution");
@@ -7,29 +8,22 @@ const PERSISTENCE: (&str, &str) = ("TA0003", "Persistence");
 const ESCALATION: (&str, &str) = ("TA0004", "Privilege Escalation");
 
 const TIMERS: Technique = Technique {
-    technique: ("T1053", "Scheduled Task/Job"),
-    sub: Some(("T1053.006", "Systemd Timers")),
     tactics: &[EXECUTION, PERSISTENCE, ESCALATION],
+    ..T1053_006
 };
 
 const SERVICE: Technique = Technique {
-    technique: ("T1543", "Create or Modify System Process"),
-    sub: Some(("T1543.002", "Systemd Service")),
     tactics: &[PERSISTENCE, ESCALATION],
+    ..T1543_002
 };
 
 const PRELOAD: Technique = Technique {
-    technique: ("T1574", "Hijack Execution Flow"),
-    sub: Some(("T1574.006", "Dynamic Linker Hijacking")),
     tactics: &[PERSISTENCE, ESCALATION],
+    ..T1574_006
 };
 
 /// Its tactic has moved between versions of ATT&CK, so none is named.
-const IMPAIR: Technique = Technique {
-    technique: ("T1562", "Impair Defenses"),
-    sub: Some(("T1562.001", "Disable or Modify Tools")),
-    tactics: &[],
-};
+const IMPAIR: Technique = T1562_001;
 
 const EXCEPTION: &str = "An `[[exception]]` in the configuration with the rule's id and the unit or path, \
      an owner, a reason and a date at which it expires. The finding is then `informational`.";

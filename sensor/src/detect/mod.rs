@@ -9,6 +9,7 @@ mod glob;
 pub mod mapping;
 pub mod posture;
 mod settle;
+mod techniques;
 mod tunables;
 
 pub use changed_unit_ran::changed_unit_ran;
@@ -18,6 +19,7 @@ pub use tunables::Tunables;
 use crate::{
     correlate::Seen,
     event::{Finding, Process, Timestamp},
+    systemd::presence::MANAGER_PROGRAMS,
 };
 use exception::Exceptions;
 use settle::{Key, Settling};
@@ -84,7 +86,8 @@ impl Detector {
 /// Whether a process is a manager, which does what others ask it to.
 fn is_manager(process: &Process) -> bool {
     process.key.tgid == 1
-        || process.exe.as_ref().is_some_and(|exe| {
-            ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"].contains(&exe.path.as_str())
-        })
+        || process
+            .exe
+            .as_ref()
+            .is_some_and(|exe| MANAGER_PROGRAMS.contains(&exe.path.as_str()))
 }

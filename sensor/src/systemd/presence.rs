@@ -12,6 +12,9 @@ use crate::host::lookup::Lookups;
 use crate::host::mounts::{MountError, Mounts};
 use crate::host::users::Users;
 
+/// Where packages install the program that every manager runs.
+pub const MANAGER_PROGRAMS: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
+
 /// Most user managers, and most entries of `/run/user` and `/run/capsules`, that are taken.
 const MAX_MANAGERS: usize = 4096;
 

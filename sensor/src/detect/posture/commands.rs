@@ -2,8 +2,8 @@
 
 use super::content::{Hit, encoded, invisible, makes_setuid, network};
 use super::targets::{SETUID, line_of};
-use super::techniques::{T1027, T1036, T1059_004, T1105, T1543_002, T1564_001};
 use super::{of_unit, weigh};
+use crate::detect::techniques::{T1027, T1036, T1059_004, T1105, T1543_002, T1564_001};
 use crate::event::{Posture, Rule, Severity};
 use crate::systemd::inventory::{CommandFacts, UnitFacts, interpreter_of};
 

@@ -1,8 +1,8 @@
 //! The environment that units start with: of units, of managers, and what the dynamic linker loads.
 
 use super::targets::{fix_of, severity_of};
-use super::techniques::{T1543_002, T1574, T1574_006};
 use super::{of_path, of_unit};
+use crate::detect::techniques::{T1543_002, T1574, T1574_006};
 use crate::event::{Posture, Rule, Severity};
 use crate::host::access::holes;
 use crate::systemd::inventory::{Inventory, UnitFacts};

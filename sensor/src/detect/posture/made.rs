@@ -2,7 +2,7 @@
 
 use super::of_unit;
 use super::targets::line_of;
-use super::techniques::{T1053_006, T1543_002};
+use crate::detect::techniques::{T1053_006, T1543_002};
 use crate::event::{Posture, Rule, Severity};
 use crate::systemd::inventory::{FileFacts, Origin, UnitFacts};
 use crate::systemd::unit_name::UnitType;

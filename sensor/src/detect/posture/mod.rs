@@ -14,7 +14,6 @@ mod polkit;
 mod shadow;
 mod sudo;
 mod targets;
-mod techniques;
 mod timers;
 mod users;
 

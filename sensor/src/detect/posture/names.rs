@@ -1,8 +1,8 @@
 //! Names that hide a unit, or make it look like another.
 
-use super::techniques::{T1036_004, T1564_001};
 use super::{of_path, of_unit, quoted};
 use crate::detect::posture::content::invisible;
+use crate::detect::techniques::{T1036_004, T1564_001};
 use crate::event::{Posture, Rule, Severity};
 use crate::systemd::inventory::{Inventory, Origin, UnitFacts};
 use crate::systemd::load_path::Area;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::targets::{fix_of, mode_of, severity_of};
-use super::techniques::{T1053_006, T1222_002, T1543_002, T1548_003};
 use super::{of_path, ownership, quoted};
+use crate::detect::techniques::{T1053_006, T1222_002, T1543_002, T1548_003};
 use crate::event::{Posture, Rule, Severity};
 use crate::host::access::{Hole, holes};
 use crate::host::rooted::Step;

@@ -1,7 +1,7 @@
 //! Who may manage units without a password through polkit.
 
 use super::of_path;
-use super::techniques::{T1053_006, T1543_002, T1548};
+use crate::detect::techniques::{T1053_006, T1543_002, T1548};
 use crate::event::{Posture, Rule, Severity};
 use crate::systemd::inventory::Inventory;
 

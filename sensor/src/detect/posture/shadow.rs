@@ -1,7 +1,7 @@
 //! Units that are not what their package made them: hidden, masked, changed, extended.
 
-use super::techniques::{T1036_004, T1053_006, T1543_002, T1562_001, T1574_006};
 use super::{of_unit, ownership, quoted};
+use crate::detect::techniques::{T1036_004, T1053_006, T1543_002, T1562_001, T1574_006};
 use crate::event::{Posture, Rule, Severity};
 use crate::systemd::inventory::{DropIn, FileFacts, Origin, Owned, Scope, UnitFacts};
 use crate::systemd::service::EXEC_KEYS;

@@ -1,7 +1,7 @@
 //! Who may start units as root through sudo.
 
 use super::of_path;
-use super::techniques::{T1053_006, T1543_002, T1548_003};
+use crate::detect::techniques::{T1053_006, T1543_002, T1548_003};
 use crate::event::{Posture, Rule, Severity};
 use crate::host::sudoers::{Allowed, Grant, Member};
 use crate::systemd::inventory::Inventory;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::techniques::{T1543_002, T1548, T1548_001, T1554, T1564_001, T1574};
 use super::{of_unit, ownership, quoted, weigh};
+use crate::detect::techniques::{T1543_002, T1548, T1548_001, T1554, T1564_001, T1574};
 use crate::event::{Posture, Rule, Severity};
 use crate::host::access::{Hole, Writer, holes};
 use crate::host::rooted::End;

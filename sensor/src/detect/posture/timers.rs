@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::techniques::T1053_006;
 use super::{of_unit, weigh};
 use crate::detect::Tunables;
+use crate::detect::techniques::T1053_006;
 use crate::event::{Posture, Rule, Severity};
 use crate::systemd::inventory::{Inventory, Scope, UnitFacts};
 

@@ -1,7 +1,7 @@
 //! Accounts: who is as good as root, whose manager runs without him, who should not run anything.
 
-use super::techniques::{T1053_006, T1078_003, T1543_002, T1548};
 use super::{of_path, of_unit};
+use crate::detect::techniques::{T1053_006, T1078_003, T1543_002, T1548};
 use crate::event::{Posture, Rule, Severity};
 use crate::systemd::inventory::{Inventory, Scope, UnitFacts};
 

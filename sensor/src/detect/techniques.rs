@@ -1,4 +1,5 @@
-//! The ATT&CK techniques that checks name. A state is no deed: no tactic is told.
+//! The ATT&CK techniques that checks and findings name. A state is no deed: no tactic is told here;
+//! the catalogue of findings adds those that a deed serves.
 
 use crate::event::Technique;
 
