@@ -99,7 +99,8 @@ impl Agent {
                 self.keeper
                     .run(&held.exec, &held.uid, held.time, behind.as_ref());
             }
-            self.judge(&held, behind.as_ref());
+            let timers = self.timers_of(&held.exec);
+            self.judge(&held, &timers, behind.as_ref());
             return;
         };
         // The exec goes along: what is asked about it is owned.
@@ -209,24 +210,22 @@ impl Agent {
             .tell(self.facts.now(), Body::Verdict(Box::new(verdict)));
         self.keeper
             .run(&held.exec, &held.uid, held.time, behind.as_ref());
-        self.judge(&held, behind.as_ref());
+        self.judge(&held, &timers, behind.as_ref());
     }
 
-    /// Asks the correlator about a process that a manager started.
-    fn judge(&mut self, held: &HeldExec, behind: Option<&Trigger>) {
+    /// Asks the correlator about a process that a manager started; `timers` are those that lead to
+    /// its unit.
+    fn judge(&mut self, held: &HeldExec, timers: &[String], behind: Option<&Trigger>) {
         if !self.correlator.concerns(&held.exec) {
             return;
         }
-        if self.has_late() {
-            self.weigh_late(false);
-        }
-        let timers = self.timers_of(&held.exec);
+        self.weigh_late(false);
         let firing = self.firing(&held.exec, behind).map(str::to_owned);
         let started = Started {
             exec: &held.exec,
             uid: &held.uid,
             time: held.time,
-            timers: &timers,
+            timers,
             behind,
             firing: firing.as_deref(),
         };

@@ -379,10 +379,7 @@ impl Agent {
                 change: Arc::new(change),
             };
             self.keeper.change(&seen);
-            if !self.leaves(&seen.change) {
-                self.weigh(&seen);
-            }
-            self.correlator.changed(seen);
+            self.take_in(seen);
         }
     }
 

@@ -35,8 +35,16 @@ impl Late {
 }
 
 impl Agent {
-    /// Judges what a change amounts to, now or when its package is known.
-    pub(super) fn weigh(&mut self, seen: &Seen) {
+    /// Remembers a change that was told, and judges what it amounts to: now, or when its package is
+    /// known.
+    pub(super) fn take_in(&mut self, seen: Seen) {
+        if !self.leaves(&seen.change) {
+            self.weigh(&seen);
+        }
+        self.correlator.changed(seen);
+    }
+
+    fn weigh(&mut self, seen: &Seen) {
         let now = self.facts.now().boot;
         if Late::waits_for(&seen.change) {
             self.late
@@ -64,11 +72,6 @@ impl Agent {
             self.correlator.repackaged(&seen);
             self.detector.changed(&seen, now);
         }
-    }
-
-    /// Whether changes wait for their package.
-    pub(super) fn has_late(&self) -> bool {
-        !self.late.0.is_empty()
     }
 }
 

@@ -172,17 +172,13 @@ impl Agent {
 
     fn remember_missed(&mut self, event: Event, classified: Classified) {
         self.recent.tell(&classified.change.path, event.time.boot);
-        let seen = Seen {
+        self.take_in(Seen {
             uid: event.uid,
             sequence: event.sequence,
             time: event.time,
             serves: classified.serves,
             change: Arc::new(classified.change),
-        };
-        if !self.leaves(&seen.change) {
-            self.detector.changed(&seen, self.facts.now().boot);
-        }
-        self.correlator.changed(seen);
+        });
     }
 
     /// A file as it is found, with nothing to tell.
