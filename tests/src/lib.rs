@@ -25,6 +25,7 @@ mod feed;
 mod scenario;
 mod schema;
 mod scratch;
+pub mod vm;
 
 pub use agent::{Agent, DEADLINE, Run, Totals, binary, skip_without_bpf, wait_exit};
 pub use event::{Event, Kind, check_all};

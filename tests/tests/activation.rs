@@ -12,10 +12,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
-use whodunit_tests::{Event, Kind, binary, skip};
+use whodunit_tests::{Event, Kind, skip, vm};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/activation/run.sh");
@@ -30,17 +29,7 @@ const LEAST: usize = 500;
 
 fn boot(suite: &str) -> PathBuf {
     let out = Path::new(ROOT).join("target/activation").join(suite);
-    let _ = fs::remove_dir_all(&out);
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(ROOT).args(["xtask", "vm", suite]);
-    command.args(["--script", SCRIPT]).arg("--out").arg(&out);
-    command
-        .arg("--binary")
-        .arg(fs::canonicalize(binary()).unwrap());
-    command.args(["--timeout", "900"]);
-    let output = command.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
+    vm::boot_well(suite, Path::new(SCRIPT), &out, &["--timeout", "900"]);
     out
 }
 

@@ -10,12 +10,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::LazyLock;
 use std::{env, fs};
 
 use serde_json::Value;
-use whodunit_tests::{Event, Kind, binary};
+use whodunit_tests::{Event, Kind, vm};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/managers/run.sh");
@@ -57,17 +56,7 @@ static BOOT: LazyLock<Boot> = LazyLock::new(|| {
 
 fn boot(suite: &str) -> PathBuf {
     let out = Path::new(ROOT).join("target/managers").join(suite);
-    let _ = fs::remove_dir_all(&out);
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(ROOT).args(["xtask", "vm", suite]);
-    command.arg("--script").arg(SCRIPT).arg("--out").arg(&out);
-    command
-        .arg("--binary")
-        .arg(fs::canonicalize(binary()).unwrap());
-    command.args(["--timeout", "600"]);
-    let output = command.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
+    vm::boot_well(suite, Path::new(SCRIPT), &out, &["--timeout", "600"]);
     out
 }
 

@@ -3,43 +3,25 @@
 //! `WHODUNIT_REBOOT_RESULTS` names a directory with the results of an earlier run, to work on
 //! expectations without booting again.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, also in its helpers"
-)]
-
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
 use serde_json::Value;
-use whodunit_tests::{Event, Kind, binary};
+use whodunit_tests::{Event, Kind, vm};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 fn boot_twice() -> PathBuf {
     let out = Path::new(ROOT).join("target/reboot");
-    let _ = fs::remove_dir_all(&out);
-    let mut command = Command::new(env!("CARGO"));
-    command
-        .current_dir(ROOT)
-        .args(["xtask", "vm", "bookworm", "--boots", "2"]);
-    command
-        .arg("--script")
-        .arg(Path::new(ROOT).join("tests/reboot/do.sh"));
-    command.arg("--out").arg(&out);
-    command
-        .arg("--binary")
-        .arg(fs::canonicalize(binary()).unwrap());
-    command.args(["--timeout", "400", "--arg=--state=/out/state"]);
-    let output = command.output().unwrap();
-    let script = fs::read(out.join("script.log")).unwrap_or_default();
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        String::from_utf8_lossy(&output.stderr),
-        String::from_utf8_lossy(&script)
-    );
+    let script = Path::new(ROOT).join("tests/reboot/do.sh");
+    let arguments = [
+        "--boots",
+        "2",
+        "--timeout",
+        "400",
+        "--arg=--state=/out/state",
+    ];
+    vm::boot_well("bookworm", &script, &out, &arguments);
     out
 }
 

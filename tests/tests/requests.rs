@@ -11,11 +11,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
 use serde_json::Value;
-use whodunit_tests::{Event, Kind, binary, check_all};
+use whodunit_tests::{Event, Kind, check_all, vm};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/requests");
@@ -24,19 +23,8 @@ const MANY: usize = 50;
 
 fn boot(suite: &str) -> PathBuf {
     let out = Path::new(ROOT).join("target/requests").join(suite);
-    let _ = fs::remove_dir_all(&out);
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(ROOT).args(["xtask", "vm", suite]);
-    command.arg("--script").arg(Path::new(CASES).join("run.sh"));
-    command.arg("--out").arg(&out);
-    command
-        .arg("--binary")
-        .arg(fs::canonicalize(binary()).unwrap());
-    command.args(["--timeout", "600"]);
-    let output = command.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    let script = fs::read_to_string(out.join("script.log")).unwrap_or_default();
-    assert!(output.status.success(), "{told}\n{script}");
+    let script = Path::new(CASES).join("run.sh");
+    vm::boot_well(suite, &script, &out, &["--timeout", "600"]);
     out
 }
 

@@ -11,12 +11,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::LazyLock;
 use std::{env, fs};
 
 use serde::Deserialize;
-use whodunit_tests::{Event, Kind, Totals, binary, check_all};
+use whodunit_tests::{Event, Kind, Totals, check_all, vm};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const TIERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tiers");
@@ -109,17 +108,9 @@ static BOOT: LazyLock<Boot> = LazyLock::new(|| {
 
 fn boot() -> PathBuf {
     let out = Path::new(ROOT).join("target/scenarios/tiers");
-    let _ = fs::remove_dir_all(&out);
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(ROOT).args(["xtask", "vm", "bookworm"]);
-    command.arg("--script").arg(Path::new(TIERS).join("do.sh"));
-    command.arg("--out").arg(&out);
-    let binary = fs::canonicalize(binary()).unwrap();
-    command.arg("--binary").arg(binary);
-    command.args(["--timeout", "300", "--arg=--tier=lsm"]);
-    let output = command.output().unwrap();
-    let ran = output.status.code().is_some_and(|code| code < 2);
-    assert!(ran, "{}", String::from_utf8_lossy(&output.stderr));
+    let script = Path::new(TIERS).join("do.sh");
+    let arguments = ["--timeout", "300", "--arg=--tier=lsm"];
+    let _ = vm::boot("bookworm", &script, &out, &arguments);
     out
 }
 

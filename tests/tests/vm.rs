@@ -10,11 +10,10 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::LazyLock;
 use std::{env, fs};
 
-use whodunit_tests::{Event, Scenario, Totals, binary, check_all};
+use whodunit_tests::{Event, Scenario, Totals, check_all, vm};
 
 #[path = "vm/answers.rs"]
 mod answers;
@@ -44,22 +43,16 @@ static BOOT: LazyLock<Boot> = LazyLock::new(|| {
 
 fn boot() -> Boot {
     let suite = env::var("WHODUNIT_VM_SUITE").unwrap_or_else(|_| "bookworm".to_owned());
-    // Kept, for whoever looks into a failure; what an earlier boot left is not to be taken for it.
+    // Kept, for whoever looks into a failure.
     let out = Path::new(ROOT).join("target/scenarios").join(&suite);
-    let _ = fs::remove_dir_all(&out);
-    let scripts = stage();
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(ROOT).args(["xtask", "vm", &suite]);
-    command.arg("--script").arg(scripts.join("run.sh"));
-    command.arg("--out").arg(&out);
-    command
-        .arg("--binary")
-        .arg(fs::canonicalize(binary()).unwrap());
-    command.args(["--timeout", "900", "--arg=--exits"]);
-    let output = command.output().unwrap();
-    // 1: a script failed, which its own test will say.
-    let ran = output.status.code().is_some_and(|code| code < 2);
-    assert!(ran, "{}", String::from_utf8_lossy(&output.stderr));
+    let script = stage().join("run.sh");
+    // If a script failed, its own test will say so.
+    let _ = vm::boot(
+        &suite,
+        &script,
+        &out,
+        &["--timeout", "900", "--arg=--exits"],
+    );
     read(&out)
 }
 
