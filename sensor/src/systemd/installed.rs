@@ -280,8 +280,10 @@ impl Installed {
 
     /// A parsed file; `None` if it is not there, cannot be read or is empty where that masks.
     fn read(&mut self, path: &Path, empty_masks: bool) -> Option<Arc<UnitFile>> {
-        let real = lookup::real_path(path, &self.doubtful).ok()?;
-        if real == Path::new("/dev/null") {
+        // What is known already needs no walk along its links, unless they may lead to a file system
+        // that does not answer.
+        let doubt = !self.doubtful.is_empty();
+        if doubt && self.leads_nowhere(path) {
             return None;
         }
         let stamp = FileStamp::at(path)?;
@@ -291,6 +293,9 @@ impl Installed {
         {
             let masked = empty_masks && stamp.size == 0;
             return (!masked).then(|| Arc::clone(file));
+        }
+        if !doubt && self.leads_nowhere(path) {
+            return None;
         }
         if stamp.size > self.left {
             self.problem(InstalledProblem::TooMuch(path.to_owned()));
@@ -320,6 +325,11 @@ impl Installed {
                 None
             }
         }
+    }
+
+    /// Whether a path leads to `/dev/null`, to nothing, or to where nobody may answer.
+    fn leads_nowhere(&self, path: &Path) -> bool {
+        lookup::real_path(path, &self.doubtful).map_or(true, |real| real == Path::new("/dev/null"))
     }
 
     fn problem(&mut self, problem: InstalledProblem) {
