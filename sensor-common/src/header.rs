@@ -5,9 +5,9 @@ use crate::layout;
 /// Version of the record layouts. The agent refuses records of another version.
 pub const ABI_VERSION: u16 = 1;
 
-/// At least this many nanoseconds lie between two wakeups for the bulk ring on one CPU. The agent,
+/// At least this many nanoseconds lie between two wakeups for the bulk ring. The agent,
 /// once woken, looks again after this time until it finds nothing.
-pub const BULK_WAKE_INTERVAL: u64 = 10_000_000;
+pub const BULK_WAKE_INTERVAL: u64 = 30_000_000;
 
 /// The kinds of record. Also the index into the loss counters.
 #[repr(u16)]

@@ -3,7 +3,7 @@
 use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     macros::map,
-    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
 };
 use whodunit_common::{
     ABI_VERSION, Author, BULK_WAKE_INTERVAL, Header, Kind, ProcessEntry, ProcessKey, SocketValue,
@@ -32,7 +32,7 @@ pub(crate) static WATCHES: HashMap<WatchKey, WatchValue> =
 
 /// Requests: whoever floods managers drowns no change.
 #[map]
-pub(crate) static REQUESTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
+pub(crate) static REQUESTS: RingBuf = RingBuf::with_byte_size(2 << 20, 0);
 
 /// Listening sockets of managers and buses by identity; the agent fills it.
 #[map]
@@ -59,9 +59,10 @@ pub(crate) static MANAGERS: HashMap<WatchKey, u32> = HashMap::with_max_entries(6
 #[map]
 pub(crate) static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(Kind::COUNT, 0);
 
-/// When each CPU woke the agent last for the bulk ring, in nanoseconds since boot.
+/// When the agent was woken last for the bulk ring, in nanoseconds since boot. One slot for all CPUs: if each
+/// had its own, a large machine would wake the agent all the time.
 #[map]
-static WOKEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+static WOKEN: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Submits a record to the bulk ring, waking the agent now and then only.
 ///
@@ -71,7 +72,7 @@ static WOKEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 pub(crate) fn submit_bulk<T: 'static>(entry: RingBufEntry<T>, time: u64) {
     let mut flags = u64::from(BPF_RB_NO_WAKEUP);
     if let Some(woken) = WOKEN.get_ptr_mut(0) {
-        // SAFETY: a per-CPU slot; at worst a program that preempts this one wakes once more.
+        // SAFETY: the map's one slot, an aligned word; at worst two CPUs wake at the same time.
         unsafe {
             if time.wrapping_sub(*woken) >= BULK_WAKE_INTERVAL {
                 *woken = time;

@@ -16,11 +16,13 @@ use crate::{
     detect::{Detector, baseline::State},
     emit::{Encoder, Format, Sink, Style, Target},
     host::Host,
-    kernel::{TierChoice, Wake},
+    kernel::{TierChoice, Wake, heap},
 };
 
 /// How often losses are reported and names are looked up anew.
 const TICK: Duration = Duration::from_millis(500);
+/// How often memory that was freed is given back, beside once at the start.
+const TIDY: Duration = Duration::from_secs(20);
 /// How long after a wakeup for the bulk ring it is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_nanos(BULK_WAKE_INTERVAL + 2_000_000);
 /// How long the sink may take at the end.
@@ -97,6 +99,8 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
 
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tidy = interval(TIDY);
+    tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let end = async {
         match duration {
             Some(duration) => sleep(duration).await,
@@ -134,6 +138,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
                     logger.flush();
                 }
             }
+            _ = tidy.tick() => heap::give_back(),
             () = &mut end => break,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,

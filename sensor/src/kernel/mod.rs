@@ -5,6 +5,7 @@
 mod btf;
 mod decode;
 pub mod fanotify;
+pub(crate) mod heap;
 mod hooks;
 mod load;
 mod loss;
