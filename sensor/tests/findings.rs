@@ -337,6 +337,13 @@ fn what_managers_read_beside_units() {
     let mut runs = change(Verb::Setattr, generator, FileClass::Generator);
     runs.object.mode = 0o100_755;
     is(runs, Serves::System, "generator-changed", Severity::High);
+    let rule = "generator-source-changed";
+    let mut script = of("/etc/init.d/x", FileClass::GeneratorSource);
+    script.unit = Some("x.service".to_owned());
+    is(script, Serves::System, rule, Severity::Medium);
+    let mut table = of("/etc/fstab", FileClass::GeneratorSource);
+    table.unit = None;
+    is(table, Serves::System, rule, Severity::Low);
     let path = "/etc/systemd/system-preset/00-x.preset";
     is(
         of(path, FileClass::Preset),

@@ -124,6 +124,19 @@ pub const GENERATOR_CHANGED: Rule = Rule {
     silence: EXCEPTION,
 };
 
+/// An init script, `rc.local`, `fstab`.
+pub const GENERATOR_SOURCE_CHANGED: Rule = Rule {
+    id: "generator-source-changed",
+    title: "What a generator makes units of was changed",
+    techniques: &[SERVICE],
+    is_analytic: false,
+    explanation: "systemd's generators make a service of each script in `/etc/init.d` and of `rc.local`, and mounts of \
+        `fstab` and `crypttab`. No unit file is written for them.",
+    severity: "medium for scripts, low for `fstab` and `crypttab`; informational when a package manager did it",
+    check: "What the script runs. Scripts that belong to no package are rare where systemd is.",
+    silence: EXCEPTION,
+};
+
 /// A preset.
 pub const PRESET_CHANGED: Rule = Rule {
     id: "preset-changed",
@@ -260,6 +273,7 @@ pub const RULES: &[&Rule] = &[
     &DROP_IN_ADDS_COMMAND,
     &TIMED_TARGET_CHANGED,
     &GENERATOR_CHANGED,
+    &GENERATOR_SOURCE_CHANGED,
     &PRESET_CHANGED,
     &MANAGER_CONFIG_CHANGED,
     &LOAD_PATH_MOUNTED_OVER,

@@ -164,6 +164,15 @@ fn rule(seen: &Seen) -> Option<(&'static Rule, Severity)> {
     }
     match change.class {
         FileClass::Generator => Some((&rules::GENERATOR_CHANGED, Severity::High)),
+        FileClass::GeneratorSource => {
+            let script = change.unit.is_some();
+            let severity = if script {
+                Severity::Medium
+            } else {
+                Severity::Low
+            };
+            Some((&rules::GENERATOR_SOURCE_CHANGED, severity))
+        }
         FileClass::Preset => Some((&rules::PRESET_CHANGED, Severity::Medium)),
         FileClass::Linger => Some((&rules::LINGER_ENABLED, Severity::Low)),
         FileClass::ManagerConfig => Some((&rules::MANAGER_CONFIG_CHANGED, Severity::Medium)),

@@ -39,6 +39,7 @@ const LIVE: &[&str] = &[
     "drop-in-adds-command",
     "timed-target-changed",
     "generator-changed",
+    "generator-source-changed",
     "preset-changed",
     "manager-config-changed",
     "load-path-mounted-over",

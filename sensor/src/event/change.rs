@@ -41,6 +41,8 @@ pub enum FileClass {
     DependencyLink,
     /// A generator or environment generator.
     Generator,
+    /// What systemd's own generators make units of: an init script, `rc.local`, `fstab`.
+    GeneratorSource,
     /// A preset file.
     Preset,
     /// The manager's own configuration.
@@ -68,6 +70,7 @@ impl FileClass {
             Self::DropIn => "drop-in",
             Self::DependencyLink => "dependency-link",
             Self::Generator => "generator",
+            Self::GeneratorSource => "generator-source",
             Self::Preset => "preset",
             Self::ManagerConfig => "manager-config",
             Self::Linger => "linger",

@@ -25,11 +25,12 @@ const VERBS: [(Verb, &str); 13] = [
     (Verb::Mount, "mount"),
     (Verb::Load, "load"),
 ];
-const CLASSES: [FileClass; 12] = [
+const CLASSES: [FileClass; 13] = [
     FileClass::UnitFile,
     FileClass::DropIn,
     FileClass::DependencyLink,
     FileClass::Generator,
+    FileClass::GeneratorSource,
     FileClass::Preset,
     FileClass::ManagerConfig,
     FileClass::Target,

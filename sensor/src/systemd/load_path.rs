@@ -20,6 +20,8 @@ pub enum Area {
     Generators,
     /// Programs that set the environment of a manager.
     EnvironmentGenerators,
+    /// Init scripts, `rc.local`, `fstab`: what systemd's generators make units of.
+    GeneratorSources,
     /// What is enabled on first boot.
     Presets,
     /// `system.conf`, `user.conf` and their drop-ins.
@@ -44,6 +46,7 @@ impl Area {
             Self::UserUnits => "user-units",
             Self::Generators => "generators",
             Self::EnvironmentGenerators => "environment-generators",
+            Self::GeneratorSources => "generator-sources",
             Self::Presets => "presets",
             Self::ManagerConfig => "manager-config",
             Self::Environment => "environment",
@@ -172,6 +175,24 @@ pub const SYSTEM_UNIT_DIRS: [&str; 13] = [
 /// Roots of what is not a unit: generators, presets, configuration.
 const ROOTS: [&str; 5] = ["/run", "/etc", "/usr/local/lib", "/lib", "/usr/lib"];
 
+/// What systemd-sysv-generator(8) reads, in the directories of scripts and of run levels.
+const INIT_SCRIPTS: [&str; 5] = [
+    "/etc/init.d",
+    "/etc/rc2.d",
+    "/etc/rc3.d",
+    "/etc/rc4.d",
+    "/etc/rc5.d",
+];
+
+/// Files that systemd-rc-local-generator(8), systemd-fstab-generator(8) and
+/// systemd-cryptsetup-generator(8) read.
+const GENERATOR_FILES: [&str; 4] = [
+    "/etc/rc.local",
+    "/etc/rc.d/rc.local",
+    "/etc/fstab",
+    "/etc/crypttab",
+];
+
 /// Where systemd-sysext(8) and systemd-confext(8) look for images.
 const IMAGES: [&str; 7] = [
     "/etc/extensions",
@@ -220,6 +241,11 @@ pub fn common_dirs() -> Vec<LoadDir> {
     let linger = LoadDir::new("/var/lib/systemd/linger", Area::Linger, Serves::System);
     let stamps = LoadDir::new("/var/lib/systemd/timers", Area::TimerStamps, Serves::System);
     dirs.extend([linger, stamps]);
+    let sources = Area::GeneratorSources;
+    dirs.extend(INIT_SCRIPTS.map(|path| LoadDir::new(path, sources, Serves::System)));
+    dirs.extend(
+        GENERATOR_FILES.map(|path| LoadDir::file(path.to_owned(), sources, Serves::System)),
+    );
     dirs.extend(IMAGES.map(|path| LoadDir::new(path, Area::Images, Serves::Everyone)));
     dirs
 }

@@ -287,7 +287,10 @@ fn classify_in(dir: &LoadDir, relative: &str) -> Entry {
         return classify_entry(relative);
     }
     if dir.is_file {
-        return plain(FileClass::ManagerConfig);
+        return match dir.area {
+            Area::GeneratorSources => generator_source(&dir.path),
+            _ => plain(FileClass::ManagerConfig),
+        };
     }
     if relative.is_empty() {
         return plain(FileClass::Directory);
@@ -300,6 +303,7 @@ fn classify_in(dir: &LoadDir, relative: &str) -> Entry {
         Area::SystemUnits | Area::UserUnits => plain(FileClass::Other),
         // Any name but a dotfile is run: a backup `x~` too, if it is executable.
         Area::Generators | Area::EnvironmentGenerators => plain(FileClass::Generator),
+        Area::GeneratorSources => generator_source(&format!("{}/{relative}", dir.path)),
         Area::Presets => when(relative.ends_with(".preset"), FileClass::Preset),
         Area::ManagerConfig => {
             let read = if dir.path.ends_with(".conf.d") {
@@ -322,6 +326,28 @@ fn classify_in(dir: &LoadDir, relative: &str) -> Entry {
                 None => plain(FileClass::Other),
             }
         }
+    }
+}
+
+/// A file that generators of systemd make units of, with the unit where there is one for it.
+fn generator_source(path: &str) -> Entry {
+    let (directory, name) = path.rsplit_once('/').unwrap_or_default();
+    let unit = match directory {
+        // `sysv_translate_name`: the name of the script, without `.sh`.
+        "/etc/init.d" => Some(name),
+        "/etc/rc.d" => Some("rc-local"),
+        "/etc" => (name == "rc.local").then_some("rc-local"),
+        // `S` or `K`, two digits, and the name.
+        _ => name.get(3..).filter(|_| name.starts_with(['S', 'K'])),
+    };
+    let kept = [".dpkg-", ".ucf-", ".rpm"];
+    if name.ends_with(['~', '#']) || kept.iter().any(|mark| name.contains(mark)) {
+        return plain(FileClass::Other);
+    }
+    let unit = unit.map(|name| format!("{}.service", name.strip_suffix(".sh").unwrap_or(name)));
+    Entry {
+        unit: unit.filter(|unit| UnitName::parse(unit).is_ok()),
+        ..plain(FileClass::GeneratorSource)
     }
 }
 
