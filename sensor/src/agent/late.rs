@@ -70,6 +70,14 @@ impl Agent {
                 ..seen
             };
             self.correlator.repackaged(&seen);
+            if seen
+                .change
+                .packaging
+                .as_ref()
+                .is_some_and(|known| known.owner.is_some())
+            {
+                self.keeper.package(&seen);
+            }
             self.detector.changed(&seen, now);
         }
     }

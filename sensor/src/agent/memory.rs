@@ -13,7 +13,7 @@ use crate::host::Host;
 use crate::lineage::Table;
 use crate::store::{
     ChangeNote, Database, FindingNote, FiringNote, Limits, LineageNote, LiveProcess, Memory, Note,
-    RunNote, Store,
+    PackageNote, RunNote, Store,
 };
 use crate::{correlate::Seen, event::Actor};
 
@@ -110,6 +110,17 @@ impl Keeper {
             // Who asked becomes known with requests: see `Note::Request`.
             request: None,
         })));
+    }
+
+    /// The package of a change that was kept before it was known.
+    pub(crate) fn package(&self, seen: &Seen) {
+        if let Some(packaging) = &seen.change.packaging {
+            self.keep(Note::Package(Box::new(PackageNote {
+                change: seen.uid.clone(),
+                writer: seen.change.writer.clone(),
+                packaging: packaging.as_ref().clone(),
+            })));
+        }
     }
 
     /// A finding that was told, and the newest change that it rests on.

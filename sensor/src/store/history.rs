@@ -8,9 +8,10 @@ use super::database::{FILE, connect_to_read};
 use super::error::StoreError;
 use super::memory::{VERSION_COLUMNS, VersionRow};
 use super::note::FindingNote;
+use super::packaging::PackagingWords;
 use super::process::Processes;
 use super::words::{self, LEARNED, TriggerWords, unsigned};
-use crate::event::{Actor, Trigger};
+use crate::event::{Actor, Packaging, Trigger};
 
 /// A look at the store.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ pub struct Version {
     pub writer: VersionWriter,
     /// Who asked the writer for it, and by which method.
     pub requester: Option<(Actor, Option<String>)>,
+    /// What package managers had to do with it.
+    pub packaging: Option<Packaging>,
     /// `metadata.uid` of the change.
     pub uid: Option<String>,
 }
@@ -160,7 +163,7 @@ impl History {
                  ON changes.file = files.id WHERE {condition} ORDER BY path, changes.id"
             ))?;
             let rows = rows.query_map([text], |row| {
-                Ok((VersionRow::read(row)?, row.get::<_, bool>(18)?))
+                Ok((VersionRow::read(row)?, row.get::<_, bool>(19)?))
             })?;
             let mut versions: Vec<Version> = Vec::new();
             for row in rows {
@@ -347,7 +350,9 @@ fn version(
         Some(row) => processes.actor(row),
         None => Ok(None),
     };
-    let writer = match (actor(row.writer)?, row.after) {
+    let writer = actor(row.writer)?;
+    let packaging = PackagingWords::read(row.packaging.as_deref(), writer.as_ref());
+    let writer = match (writer, row.after) {
         (Some(writer), _) => VersionWriter::Known(writer),
         (None, Some(after)) => VersionWriter::UnknownSince(after),
         (None, None) if row.verb == LEARNED => VersionWriter::Before,
@@ -369,6 +374,7 @@ fn version(
         sha256: row.sha256,
         writer,
         requester,
+        packaging,
         uid: row.uid,
     })
 }

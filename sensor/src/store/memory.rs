@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::lineage::{self, Remembered};
+use super::packaging::PackagingWords;
 use super::process::Processes;
 use super::words::{self, LEARNED, TriggerWords, unsigned};
 use super::write::AboutVersion;
@@ -158,7 +159,7 @@ fn changes(connection: &Connection, boot: &str) -> rusqlite::Result<Vec<PastChan
 
 /// What [`VersionRow::read`] reads.
 pub(super) const VERSION_COLUMNS: &str = "path, class, unit, serves, changes.id, uid, boot, time, \
-     since_boot, after, verb, source, target, sha256, writer, requester, request, about";
+     since_boot, after, verb, source, target, sha256, writer, requester, request, about, packaging";
 
 /// A version of a file, as it stands in the database.
 #[derive(Debug)]
@@ -181,6 +182,7 @@ pub(super) struct VersionRow {
     pub(super) requester: Option<i64>,
     pub(super) request: Option<String>,
     pub(super) about: AboutVersion,
+    pub(super) packaging: Option<String>,
 }
 
 impl VersionRow {
@@ -206,6 +208,7 @@ impl VersionRow {
             requester: row.get(15)?,
             request: row.get(16)?,
             about: serde_json::from_str(&about).unwrap_or_default(),
+            packaging: row.get(18)?,
         })
     }
 
@@ -223,6 +226,7 @@ impl VersionRow {
             Some(row) => processes.actor(row)?,
             None => None,
         };
+        let packaging = PackagingWords::read(self.packaging.as_deref(), writer.as_ref());
         let about = self.about;
         let link = self.target.as_ref().map(|text| LinkTarget {
             text: text.clone(),
@@ -272,7 +276,7 @@ impl VersionRow {
                 before: time,
             }),
             unseen: None,
-            packaging: None,
+            packaging: packaging.map(Box::new),
         };
         Ok(Some(PastChange {
             row: self.row,

@@ -18,6 +18,7 @@ mod history;
 mod lineage;
 mod memory;
 mod note;
+mod packaging;
 mod process;
 mod schema;
 #[cfg(test)]
@@ -33,7 +34,8 @@ pub use history::{FiringRow, History, LookupError, RunRow, Version, VersionWrite
 pub use lineage::Remembered;
 pub use memory::{Content, KnownFile, Memory, PastChange, PastRun};
 pub use note::{
-    ChangeNote, FindingNote, FiringNote, LineageNote, LiveProcess, Note, RequestNote, RunNote,
+    ChangeNote, FindingNote, FiringNote, LineageNote, LiveProcess, Note, PackageNote, RequestNote,
+    RunNote,
 };
 pub use thread::{LAZY, Store};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::{
-    Actor, Change, Manager, Process, ProcessKey, SystemdContext, Timestamp, Trigger,
+    Actor, Change, Manager, Packaging, Process, ProcessKey, SystemdContext, Timestamp, Trigger,
 };
 use crate::systemd::load_path::Serves;
 
@@ -14,6 +14,8 @@ pub enum Note {
     Change(Box<ChangeNote>),
     /// It became known who asked for a change.
     Request(Box<RequestNote>),
+    /// It became known which package a changed file belongs to.
+    Package(Box<PackageNote>),
     /// A finding was made that rests on changes up to this one.
     Told {
         /// Whose unit.
@@ -42,6 +44,7 @@ impl Note {
         match self {
             Self::Change(_) => "change",
             Self::Request(_) => "request",
+            Self::Package(_) => "package",
             Self::Told { .. } => "told",
             Self::Finding(_) => "finding",
             Self::Firing(_) => "firing",
@@ -56,7 +59,11 @@ impl Note {
     pub fn is_urgent(&self) -> bool {
         matches!(
             self,
-            Self::Change(_) | Self::Request(_) | Self::Told { .. } | Self::Finding(_)
+            Self::Change(_)
+                | Self::Request(_)
+                | Self::Package(_)
+                | Self::Told { .. }
+                | Self::Finding(_)
         )
     }
 }
@@ -86,6 +93,18 @@ pub struct RequestNote {
     pub by: Actor,
     /// By which method: `EnableUnitFiles`.
     pub method: String,
+}
+
+/// Which package the file of a change belongs to, of a change that is kept already: dpkg enters
+/// files when all of them are in their places.
+#[derive(Clone, Debug)]
+pub struct PackageNote {
+    /// `metadata.uid` of the change.
+    pub change: String,
+    /// Who made it.
+    pub writer: Actor,
+    /// What is known now.
+    pub packaging: Packaging,
 }
 
 /// A finding.

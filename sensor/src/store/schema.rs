@@ -4,7 +4,7 @@ use rusqlite::{Connection, Transaction};
 
 /// One step for each version: the first makes an empty database version 1, each other makes of
 /// its predecessor's layout its own. A step that was released is never changed.
-const STEPS: [&str; 2] = [V1, V2];
+const STEPS: [&str; 3] = [V1, V2, V3];
 
 /// The version that this program writes (`PRAGMA user_version`).
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -116,6 +116,11 @@ CREATE TABLE lineage (                     -- processes that lived when last loo
     cgroup INTEGER NOT NULL,
     systemd TEXT                           -- JSON
 );
+";
+
+/// What package managers had to do with it.
+const V3: &str = "
+ALTER TABLE changes ADD COLUMN packaging TEXT; -- JSON
 ";
 
 /// The version of a database; 0 of an empty one.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::event::{
-    Actor, Change, FileClass, FileIdentity, Grade, Manager, Origin, Process, ProcessKey, Tier,
-    Timestamp, Trigger, TriggerType, Verb,
+    Actor, Change, FileClass, FileIdentity, Grade, Manager, Origin, PackageFile, Packaging,
+    Process, ProcessKey, Shipped, Tier, Timestamp, Transaction, Trigger, TriggerType, Verb,
 };
 use crate::systemd::load_path::Serves;
 
@@ -215,6 +215,61 @@ fn names_that_go_are_no_longer_there() {
     assert_eq!(verbs, ["create", "remove"]);
     assert!(!versions[0].latest && versions[1].latest && !versions[1].present);
     assert_eq!(versions[0].until, at(4).wall);
+}
+
+#[test]
+fn packaging_is_remembered_also_when_it_comes_later() {
+    let packaging = |shipped| Packaging {
+        owner: Some(PackageFile {
+            package: "upd:amd64".to_owned(),
+            version: Some("1.2-3".to_owned()),
+            shipped,
+        }),
+        transaction: Some(Transaction {
+            manager: tee().ancestry[0].clone(),
+            verified: true,
+            package: Some("upd:amd64".to_owned()),
+        }),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), BOOT);
+    let other = "/etc/systemd/system/other.service";
+    let known = Change {
+        packaging: Some(Box::new(packaging(Shipped::Same))),
+        ..change(UNIT, Verb::Rename, Some("aa"), tee())
+    };
+    let late = Note::Package(Box::new(PackageNote {
+        change: "2".to_owned(),
+        writer: tee(),
+        packaging: packaging(Shipped::Different),
+    }));
+    let notes = [
+        changed("1", 1, known),
+        changed("2", 2, change(other, Verb::Rename, Some("bb"), tee())),
+        late,
+    ];
+    opened.database.keep(&notes).unwrap();
+    drop(opened);
+    for boot in [BOOT, LATER] {
+        let memory = open(dir.path(), boot).memory;
+        let of = |path: &str| {
+            let found = memory.changes.iter().find(|past| past.change.path == path);
+            found.unwrap().change.clone()
+        };
+        assert!(of(UNIT).is_package_work());
+        assert!(!of(other).is_package_work());
+        let kept = of(other).packaging.unwrap();
+        assert_eq!(kept.owner, packaging(Shipped::Different).owner);
+        let run = kept.transaction.unwrap();
+        assert_eq!(run.manager.argv, ["bash", "--x"]);
+        assert_eq!(run.manager.key, of(other).writer.ancestry[0].key);
+    }
+    let history = History::open(dir.path(), LATER).unwrap();
+    let version = history.versions(UNIT).unwrap().remove(0);
+    assert_eq!(
+        version.packaging.unwrap().owner,
+        packaging(Shipped::Same).owner
+    );
 }
 
 #[test]

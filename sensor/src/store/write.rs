@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::{Limits, trim_versions};
 use super::lineage;
-use super::note::{ChangeNote, FindingNote, FiringNote, Note, RequestNote, RunNote};
+use super::note::{ChangeNote, FindingNote, FiringNote, Note, PackageNote, RequestNote, RunNote};
+use super::packaging::PackagingWords;
 use super::process::{actor_row, boot_row};
 use super::words::{self, LEARNED, TriggerWords, signed};
 use crate::event::{Actor, Change, FileClass, Verb};
@@ -69,6 +70,7 @@ pub(super) fn note(
     match note {
         Note::Change(change) => self::change(connection, boot, limits, change),
         Note::Request(request) => self::request(connection, boot, request),
+        Note::Package(package) => self::package(connection, package),
         Note::Told { manager, unit, uid } => connection
             .execute(
                 "INSERT OR REPLACE INTO told (manager, unit, uid) VALUES (?1, ?2, ?3)",
@@ -188,8 +190,8 @@ impl ChangeRow<'_> {
         connection
             .prepare_cached(
                 "INSERT INTO changes (file, uid, boot, time, since_boot, after, verb, source, \
-                 target, sha256, writer, requester, request, about) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 target, sha256, writer, requester, request, about, packaging) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
             )?
             .execute(params![
                 file,
@@ -205,7 +207,8 @@ impl ChangeRow<'_> {
                 self.writer,
                 self.requester,
                 self.method,
-                about
+                about,
+                PackagingWords::text(change.packaging.as_deref(), &change.writer)
             ])?;
         trim_versions(connection, file, limits.versions)?;
         Ok(())
@@ -333,6 +336,14 @@ fn request(connection: &Connection, boot: &str, note: &RequestNote) -> rusqlite:
     connection
         .prepare_cached("UPDATE changes SET requester = ?2, request = ?3 WHERE id = ?1")?
         .execute(params![change, requester, note.method])
+        .map(drop)
+}
+
+fn package(connection: &Connection, note: &PackageNote) -> rusqlite::Result<()> {
+    let packaging = PackagingWords::text(Some(&note.packaging), &note.writer);
+    connection
+        .prepare_cached("UPDATE changes SET packaging = ?2 WHERE uid = ?1")?
+        .execute(params![note.change, packaging])
         .map(drop)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::package;
 use super::subject::Subject;
 use super::tree::Node;
 use crate::emit::{compact, ocsf};
@@ -212,6 +213,9 @@ impl<'a> Asker<'a> {
         if let Some(source) = &version.source {
             node.note(format!("from {source}"));
         }
+        if let Some(packaging) = &version.packaging {
+            package::notes(&mut node, packaging);
+        }
         if let Some((by, method)) = &version.requester {
             let link = format!("asked {}", method.as_deref().unwrap_or_default());
             let mut asked = Node::new(link.trim_end(), compact::who(&by.process, &by.ancestry));
@@ -322,6 +326,7 @@ impl<'a> Asker<'a> {
                 "verb": version.verb,
                 "sha256": version.sha256,
                 "target": version.target,
+                "package": version.packaging.as_ref().map(package::facts),
                 "first_seen": version.time / 1_000_000,
                 "last_seen": version.until / 1_000_000,
                 "event_uid": version.uid,
@@ -457,7 +462,7 @@ impl<'a> Asker<'a> {
 }
 
 /// A process without those it descends from, which are shown elsewhere.
-fn alone(process: &Process) -> String {
+pub(super) fn alone(process: &Process) -> String {
     let elsewhere = Process {
         spawner: process.spawner.or(Some(process.key)),
         ..process.clone()

@@ -2,6 +2,7 @@
 
 mod ask;
 mod graph;
+mod package;
 mod subject;
 mod text;
 mod tree;
