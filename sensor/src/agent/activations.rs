@@ -132,6 +132,7 @@ impl Agent {
                 self.unheard.remove(manager);
             }
             BusFact::Disconnected(reason) if !self.unheard.contains(manager) => {
+                self.churn.reloaded(manager, self.facts.now().boot);
                 self.unheard.insert(manager.clone());
                 let gap = format!(
                     "triggers of manager {manager} are hints, it cannot be listened to: {reason}"
@@ -139,11 +140,17 @@ impl Agent {
                 self.stream
                     .tell(self.facts.now(), Body::Health(Health::Gap(gap)));
             }
-            BusFact::Gone => drop(self.unheard.remove(manager)),
+            BusFact::Gone => {
+                self.churn.reloaded(manager, self.facts.now().boot);
+                self.unheard.remove(manager);
+            }
             BusFact::UnitPath(paths) if self.watching.set_unit_path(manager, paths) => {
                 self.survey();
             }
-            BusFact::Reloading(false) => self.churn.reloaded(self.facts.now().boot),
+            BusFact::Reloading(true) => {
+                self.churn.reloads(manager.clone(), self.facts.now().boot);
+            }
+            BusFact::Reloading(false) => self.churn.reloaded(manager, self.facts.now().boot),
             _ => {}
         }
         let mut out = Vec::new();

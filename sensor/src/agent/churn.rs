@@ -4,25 +4,25 @@
 //! the generators; directories that stay empty it removes. Most of it ends as it was. So a removal
 //! there is held until the same name comes again: if what it names is the same, neither is told. If
 //! it is not, what came is told, with the difference. A removal that nothing follows is told when
-//! the manager says that the reload is over, or after a while.
+//! the manager says that the reload is over, or after a while. What is there then decides: on a slow
+//! machine a name may be gone again before its coming was looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::changes::Classified;
 use crate::{
-    event::{Actor, FileIdentity, Process, Verb},
+    event::{Actor, FileIdentity, Manager, Process, Verb},
     systemd::load_path::is_generated,
 };
 
 /// Most changes that are held; the oldest are told early.
 const HELD_MAX: usize = 4096;
-/// How long a removal is held while the bus will say when the reload is over, in nanoseconds: as
-/// long as systemd lets generators run (`DEFAULT_TIMEOUT_USEC`).
+/// How long a removal is held where nobody says that the reload is over, in nanoseconds: as long as
+/// systemd lets generators run (`DEFAULT_TIMEOUT_USEC`).
 const RELOAD_MAX: u64 = 90_000_000_000;
-/// The same where nobody will say.
-const UNTOLD_MAX: u64 = 10_000_000_000;
-/// How long after the end of a reload what belongs to it may still come in, in nanoseconds.
-const AFTER: u64 = 250_000_000;
+/// How long after the end of a reload what belongs to it may still come in, in nanoseconds; and how
+/// long the word that the next one has begun may take.
+const AFTER: u64 = 1_000_000_000;
 
 /// A change that waits to be undone.
 #[derive(Debug)]
@@ -46,20 +46,20 @@ pub(crate) enum Fate {
 #[derive(Debug, Default)]
 pub(crate) struct Churn {
     held: BTreeMap<String, Kept>,
+    /// Until when a manager's reload is waited for, of those that said that one has begun.
+    reloading: HashMap<Manager, u64>,
     /// Changes that left no difference, for the log.
     folded: u64,
 }
 
 impl Churn {
-    /// Takes a change that is finished. `found` is what the name stands for now, and `bus` whether
-    /// PID 1 will say when its reload is over.
+    /// Takes a change that is finished. `found` is what the name stands for now.
     pub(crate) fn take(
         &mut self,
         change: Classified,
         time: u64,
         now: u64,
         found: Option<&FileIdentity>,
-        bus: bool,
     ) -> Fate {
         let is = &change.change;
         if !is_generated(&is.path) || !is_reload(&is.writer) {
@@ -70,9 +70,15 @@ impl Churn {
         let removes = matches!(is.verb, Verb::Unlink | Verb::Rmdir);
         let makes_directory = is.verb == Verb::Mkdir;
         let before = self.held.remove(&is.path);
-        let undone = match &before {
-            Some(Kept { change: before, .. }) => {
-                let was_removal = matches!(before.change.verb, Verb::Unlink | Verb::Rmdir);
+        let undone = match before {
+            // Come and gone again: that it went is told, or held, of itself.
+            Some(kept) if !removes && kept.removes() && found.is_none() => {
+                self.held.insert(is.path.clone(), kept);
+                return Fate::Quiet;
+            }
+            Some(kept) => {
+                let was_removal = kept.removes();
+                let before = &kept.change;
                 let unchanged = is.content.as_ref().is_some_and(|content| content.unchanged);
                 match is.verb {
                     Verb::Rmdir => before.change.verb == Verb::Mkdir,
@@ -90,22 +96,24 @@ impl Churn {
         if !removes && !makes_directory {
             return Fate::Tell(Box::new(change));
         }
-        let wait = if bus && is_of_pid_1(&change.change.path) {
-            RELOAD_MAX
-        } else {
-            UNTOLD_MAX
-        };
-        let due = now.saturating_add(wait);
+        let due = now.saturating_add(RELOAD_MAX);
         let path = change.change.path.clone();
         self.held.insert(path, Kept { change, time, due });
         Fate::Quiet
     }
 
-    /// PID 1 says that its reload is over.
-    pub(crate) fn reloaded(&mut self, now: u64) {
+    /// A manager says that a reload begins: what waits is waited for until that one is over.
+    pub(crate) fn reloads(&mut self, manager: Manager, now: u64) {
+        self.reloading
+            .insert(manager, now.saturating_add(RELOAD_MAX));
+    }
+
+    /// A manager says that its reload is over, or will say nothing any more.
+    pub(crate) fn reloaded(&mut self, manager: &Manager, now: u64) {
+        self.reloading.remove(manager);
         let due = now.saturating_add(AFTER);
         for (path, kept) in &mut self.held {
-            if is_of_pid_1(path) {
+            if manager_of(path).as_ref() == Some(manager) {
                 kept.due = kept.due.min(due);
             }
         }
@@ -115,14 +123,18 @@ impl Churn {
     /// The next that was not undone in time, the one that happened first.
     pub(crate) fn due(&mut self, now: u64) -> Option<Kept> {
         let full = self.held.len() > HELD_MAX;
-        let waited = |kept: &&Kept| full || kept.due <= now;
-        let next = self
-            .held
-            .values()
-            .filter(waited)
-            .min_by_key(|kept| kept.time)?;
-        let path = next.change.change.path.clone();
+        let waited = |(path, kept): &(&String, &Kept)| full || self.due_of(path, kept) <= now;
+        let next = self.held.iter().filter(waited);
+        let path = next.min_by_key(|(_, kept)| kept.time)?.0.clone();
         self.held.remove(&path)
+    }
+
+    fn due_of(&self, path: &str, kept: &Kept) -> u64 {
+        let reloading = || self.reloading.get(&manager_of(path)?).copied();
+        match self.reloading.is_empty() {
+            true => kept.due,
+            false => reloading().map_or(kept.due, |until| until.max(kept.due)),
+        }
     }
 
     /// A new directory on the way to `path`, for what is in it is about to be told.
@@ -138,12 +150,41 @@ impl Churn {
 
     /// When the next is due, in nanoseconds since boot.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.held.values().map(|kept| kept.due).min()
+        let held = self.held.iter();
+        held.map(|(path, kept)| self.due_of(path, kept)).min()
     }
 }
 
-fn is_of_pid_1(path: &str) -> bool {
-    path.starts_with("/run/systemd/")
+impl Kept {
+    fn removes(&self) -> bool {
+        matches!(self.change.change.verb, Verb::Unlink | Verb::Rmdir)
+    }
+
+    /// Whether nothing is left of it in the end: `found` is what the name stands for now, and
+    /// `unchanged` says whether its content is what it was before.
+    pub(crate) fn is_undone(
+        &self,
+        found: Option<&FileIdentity>,
+        unchanged: impl FnOnce() -> bool,
+    ) -> bool {
+        match self.change.change.verb {
+            Verb::Mkdir => found.is_none(),
+            Verb::Rmdir => same(&self.change, found),
+            _ => same(&self.change, found) && unchanged(),
+        }
+    }
+}
+
+/// The manager whose generators write to a path; `None` of what is no manager's.
+fn manager_of(path: &str) -> Option<Manager> {
+    let first = |rest: &str| rest.split('/').next().map(str::to_owned);
+    if path.starts_with("/run/systemd/") {
+        return Some(Manager::System);
+    }
+    if let Some(rest) = path.strip_prefix("/run/user/") {
+        return first(rest)?.parse().ok().map(Manager::User);
+    }
+    first(path.strip_prefix("/run/capsules/")?).map(Manager::Capsule)
 }
 
 /// Whether what was removed and what is there now agree in what a hash does not show. What is not
@@ -232,10 +273,7 @@ mod tests {
     };
 
     fn told(churn: &mut Churn, change: Classified, time: u64) -> bool {
-        matches!(
-            churn.take(change, time, time, Some(&OBJECT), true),
-            Fate::Tell(_)
-        )
+        matches!(churn.take(change, time, time, Some(&OBJECT)), Fate::Tell(_))
     }
 
     fn manager() -> Actor {
@@ -310,7 +348,7 @@ mod tests {
         };
         let again = change(Verb::Create, LINK, generator(), true);
         assert!(matches!(
-            churn.take(again, 4, 4, Some(&other), true),
+            churn.take(again, 4, 4, Some(&other)),
             Fate::Tell(_)
         ));
     }
@@ -323,17 +361,63 @@ mod tests {
             change(Verb::Unlink, LINK, manager(), false),
             1
         ));
-        assert!(churn.due(UNTOLD_MAX + 2).is_none());
-        churn.reloaded(10);
+        assert!(churn.due(RELOAD_MAX).is_none());
+        churn.reloaded(&Manager::User(0), 10);
+        assert!(churn.due(RELOAD_MAX).is_none());
+        churn.reloaded(&Manager::System, 10);
         let kept = churn.due(10 + AFTER).expect("due");
         assert_eq!((kept.time, kept.change.change.path.as_str()), (1, LINK));
 
         let removal = change(Verb::Unlink, LINK, manager(), false);
-        assert!(matches!(
-            churn.take(removal, 1, 1, None, false),
-            Fate::Quiet
+        assert!(matches!(churn.take(removal, 1, 1, None), Fate::Quiet));
+        assert!(churn.due(1 + RELOAD_MAX).is_some());
+    }
+
+    #[test]
+    fn one_reload_after_the_other_is_waited_for() {
+        let mut churn = Churn::default();
+        assert!(!told(
+            &mut churn,
+            change(Verb::Unlink, LINK, manager(), false),
+            1
         ));
-        assert!(churn.due(1 + UNTOLD_MAX).is_some());
+        // That the one before is over is heard late, and then that this one has begun.
+        churn.reloaded(&Manager::System, 2);
+        churn.reloads(Manager::System, 3);
+        assert!(churn.due(2 + AFTER).is_none());
+        assert_eq!(churn.next_due(), Some(3 + RELOAD_MAX));
+        assert!(!told(
+            &mut churn,
+            change(Verb::Symlink, LINK, generator(), true),
+            5 + AFTER
+        ));
+        churn.reloaded(&Manager::System, 6 + AFTER);
+        assert_eq!(churn.next_due(), None);
+    }
+
+    #[test]
+    fn what_was_gone_again_when_it_was_looked_at_is_still_waited_for() {
+        let mut churn = Churn::default();
+        let dir = "/run/systemd/generator/a.target.wants";
+        let quiet = |fate| assert!(matches!(fate, Fate::Quiet));
+        let rmdir = || change(Verb::Rmdir, dir, manager(), false);
+        assert!(!told(&mut churn, rmdir(), 1));
+        let mkdir = change(Verb::Mkdir, dir, generator(), false);
+        quiet(churn.take(mkdir, 2, 9, None));
+        quiet(churn.take(rmdir(), 3, 9, None));
+        churn.reloaded(&Manager::System, 9);
+        let kept = churn.due(u64::MAX).expect("held");
+        assert_eq!(kept.time, 3);
+        assert!(kept.is_undone(Some(&OBJECT), || false));
+        assert!(!kept.is_undone(None, || true));
+
+        let unlink = change(Verb::Unlink, LINK, manager(), false);
+        assert!(!told(&mut churn, unlink, 1));
+        let symlink = change(Verb::Symlink, LINK, generator(), false);
+        quiet(churn.take(symlink, 2, 9, None));
+        let kept = churn.due(u64::MAX).expect("held");
+        assert!(kept.is_undone(Some(&OBJECT), || true));
+        assert!(!kept.is_undone(Some(&OBJECT), || false));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     correlate::Seen,
-    event::{Body, Change, Event, FileClass, Finding, Health, LossCount, Manager, Timestamp, Verb},
+    event::{Body, Change, Event, FileClass, Finding, Health, LossCount, Timestamp, Verb},
     host::lookup,
     kernel::{
         ChangeSeen,
@@ -146,7 +146,7 @@ impl Agent {
             Scope::Ancestor
         };
         // What a rename brings along is looked at once that is told.
-        if let Ok(identity) = self.facts.mounts.identify(&path)
+        if let Some(identity) = lookup::identify_link(&path, &self.facts.mounts)
             && self.watching.watch(&path, &identity, scope)
             && event.verb == Verb::Mkdir
         {
@@ -173,9 +173,7 @@ impl Agent {
                 self.tell_held(held);
             }
         }
-        while let Some(Kept { change, time, .. }) = self.churn.due(now) {
-            self.tell_change(change, time);
-        }
+        self.tell_churn(now.min(self.drained));
         self.tell_suspects(now);
     }
 
@@ -188,10 +186,19 @@ impl Agent {
         self.tell_suspects(u64::MAX);
     }
 
-    /// Tells what a reload did and did not undo: nothing more will come.
-    pub(super) fn tell_churn(&mut self) {
-        while let Some(Kept { change, time, .. }) = self.churn.due(u64::MAX) {
-            self.tell_change(change, time);
+    /// Tells what a reload did and did not undo, of what is due at `now`.
+    pub(super) fn tell_churn(&mut self, now: u64) {
+        while let Some(kept) = self.churn.due(now) {
+            let change = &kept.change.change;
+            let path = Path::new(&change.path);
+            let found = lookup::identify_link(path, &self.facts.mounts);
+            let (class, unit) = (change.class, change.unit.as_deref());
+            let mounts = &self.facts.mounts;
+            let contents = &mut self.contents;
+            let same = || contents.glance(path, None, class, unit, mounts).unchanged;
+            if !kept.is_undone(found.as_ref(), same) {
+                self.tell_change(kept.change, kept.time);
+            }
         }
     }
 
@@ -218,11 +225,15 @@ impl Agent {
                     == (object.device, object.inode, object.size)
             });
         }
+        let name = Path::new(&change.path);
+        if matches!(change.verb, Verb::Symlink | Verb::Mkdir) {
+            return lookup::identify_link(name, &self.facts.mounts).is_none();
+        }
         let waits = matches!(change.verb, Verb::Rename | Verb::Link | Verb::Mount);
         if change.object.inode == 0 || !waits {
             return false;
         }
-        let found = lookup::identify_link(Path::new(&change.path), &self.facts.mounts);
+        let found = lookup::identify_link(name, &self.facts.mounts);
         let same = found.is_some_and(|found| {
             let object = &change.object;
             (found.device, found.inode) == (object.device, object.inode)
@@ -256,11 +267,10 @@ impl Agent {
     fn tell_difference(&mut self, classified: Classified, time: u64) {
         let path = classified.change.path.clone();
         let found = is_generated(&path)
-            .then(|| self.facts.mounts.identify_link(Path::new(&path)).ok())
+            .then(|| lookup::identify_link(Path::new(&path), &self.facts.mounts))
             .flatten();
         let now = self.facts.now().boot;
-        let bus = !self.unheard.contains(&Manager::System);
-        match self.churn.take(classified, time, now, found.as_ref(), bus) {
+        match self.churn.take(classified, time, now, found.as_ref()) {
             Fate::Tell(classified) => {
                 while let Some(Kept { change, time, .. }) = self.churn.on_the_way(&path) {
                     self.tell_change(change, time);
@@ -358,7 +368,8 @@ impl Agent {
         change.on_behalf_of = asked.map(Box::new);
         self.recent.tell(&change.path, time);
         self.suspects.account(&change);
-        change.packaging = self.packages.packaging(&change, &self.facts.mounts);
+        let told = self.facts.time(time);
+        change.packaging = self.packages.packaging(&change, told, &self.facts.mounts);
         self.targets_due |= matches!(
             change.class,
             FileClass::UnitFile | FileClass::DropIn | FileClass::DependencyLink | FileClass::Target

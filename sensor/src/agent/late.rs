@@ -9,7 +9,7 @@ use std::{collections::VecDeque, sync::Arc};
 use super::Agent;
 use crate::{
     correlate::Seen,
-    event::{Change, Packaging},
+    event::{Change, PackageFile, Packaging, Shipped},
 };
 
 /// How long a package may take to be entered, in nanoseconds.
@@ -25,7 +25,7 @@ impl Late {
     fn waits_for(change: &Change) -> bool {
         let packaging = change.packaging.as_deref();
         packaging.is_some_and(|packaging| {
-            packaging.owner.is_none()
+            is_open(change, packaging.owner.as_ref())
                 && packaging
                     .transaction
                     .as_ref()
@@ -61,7 +61,7 @@ impl Agent {
         for (due, seen) in std::mem::take(&mut self.late.0) {
             let owner = self.packages.owner(&seen.change);
             let full = self.late.0.len() >= LATE_MAX;
-            if owner.is_none() && due > now && !at_last && !full {
+            if is_open(&seen.change, owner.as_ref()) && due > now && !at_last && !full {
                 self.late.0.push_back((due, seen));
                 continue;
             }
@@ -83,8 +83,15 @@ impl Agent {
     }
 }
 
+/// Whether dpkg may still say more: whose file it is, or that the content is what the package brought.
+fn is_open(change: &Change, owner: Option<&PackageFile>) -> bool {
+    let content = change.content.as_ref();
+    let read = content.is_some_and(|content| content.md5.is_some());
+    owner.is_none_or(|owner| read && owner.shipped == Shipped::NoDigest)
+}
+
 /// The same change, of a file of that package.
-fn owned(change: &Change, owner: Option<crate::event::PackageFile>) -> Change {
+fn owned(change: &Change, owner: Option<PackageFile>) -> Change {
     let mut transaction = change
         .packaging
         .as_ref()

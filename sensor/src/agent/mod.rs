@@ -102,6 +102,8 @@ pub(crate) struct Agent {
     held: Waiting,
     /// What a reload did and may undo.
     churn: Churn,
+    /// When the rings were emptied last, in nanoseconds since boot: all from before is known.
+    drained: u64,
     suspects: Suspects,
     packages: PackageManagers,
     late: Late,
@@ -195,6 +197,7 @@ impl Agent {
             gaps_told: 0,
             held: Waiting::default(),
             churn: Churn::default(),
+            drained: 0,
             suspects: Suspects::default(),
             packages: PackageManagers::default(),
             late: Late::default(),
@@ -292,6 +295,7 @@ impl Agent {
             None => false,
         };
         let seen_at = self.facts.now().boot;
+        self.drained = seen_at;
         self.rings.take(&mut batch.records, &mut batch.errors);
         let count = batch.records.len() + batch.files.len();
         for record in batch.records.drain(..) {
@@ -429,7 +433,7 @@ impl Agent {
     /// Detaches, writes what waits, and says what the run came to.
     pub(crate) fn finish(mut self, limit: Duration) -> Result<Totals, SinkError> {
         self.tell_all();
-        self.tell_churn();
+        self.tell_churn(u64::MAX);
         self.judge_all();
         self.tick();
         self.weigh_late(true);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use md5::{Digest as _, Md5};
 
 use crate::{
-    event::{Actor, Change, FileClass, Packaging, Process, Shipped, Transaction, Verb},
+    event::{Actor, Change, FileClass, Packaging, Process, Shipped, Timestamp, Transaction, Verb},
     host::{
         files::{FileStamp, read_regular},
         mounts::Mounts,
@@ -44,6 +44,8 @@ const SCRIPTS: [&str; 5] = [
     "/usr/bin/unattended-upgrades",
     "/usr/bin/yum",
 ];
+/// The one that puts Debian's files into their places.
+const DPKG: &str = "/usr/bin/dpkg";
 /// Where dpkg keeps the scripts of packages.
 const MAINTAINER_SCRIPTS: &str = "/var/lib/dpkg/info/";
 /// Largest program that is compared with its package's.
@@ -73,11 +75,22 @@ pub(crate) struct PackageManagers {
 
 impl PackageManagers {
     /// What packages have to do with a change; `None` for nothing.
-    pub(crate) fn packaging(&mut self, change: &Change, mounts: &Mounts) -> Option<Box<Packaging>> {
+    pub(crate) fn packaging(
+        &mut self,
+        change: &Change,
+        time: Timestamp,
+        mounts: &Mounts,
+    ) -> Option<Box<Packaging>> {
         let plain = change.class != FileClass::Directory
             && !matches!(change.verb, Verb::Mkdir | Verb::Rmdir | Verb::Mount);
-        let owner = plain.then(|| self.owner(change)).flatten();
+        let mut owner = plain.then(|| self.owner(change)).flatten();
         let mut transaction = self.transaction(&change.writer, mounts);
+        if owner.is_none() && transaction.is_some() && is_unpacked(change) {
+            owner = self.packages.unpacking_at(time.wall);
+        }
+        if owner.is_none() && transaction.is_some() && change.verb == Verb::Unlink {
+            owner = self.packages.former_owner(Path::new(&change.path));
+        }
         if let Some(transaction) = &mut transaction
             && transaction.package.is_none()
         {
@@ -187,6 +200,14 @@ impl PackageManagers {
     pub(crate) fn take_gap(&mut self) -> Option<String> {
         self.packages.take_gap()
     }
+}
+
+/// Whether dpkg itself gives a file of a package its final name.
+fn is_unpacked(change: &Change) -> bool {
+    let dpkg = program_of(&change.writer.process) == Some(DPKG);
+    let from = change.from.as_deref();
+    let new = from.and_then(|from| from.strip_suffix(".dpkg-new"));
+    dpkg && change.verb == Verb::Rename && new == Some(&change.path)
 }
 
 /// The package manager that a process runs: its program, or the script its interpreter runs.

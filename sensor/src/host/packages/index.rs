@@ -1,7 +1,7 @@
 //! What is kept of dpkg's database in memory: of each package's list the hashes of its paths, four
 //! bytes each. A hash that fits is looked up in the list itself.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,9 @@ use crate::host::files::{FileStamp, ReadError, read_regular};
 const PACKAGES_MAX: usize = 65_536;
 /// Most paths of all packages together: 8 MiB of hashes.
 const PATHS_MAX: usize = 2 << 20;
+/// Most lists that are remembered after they were replaced or removed, and the longest of them.
+const FORMER_MAX: usize = 64;
+const FORMER_PATHS_MAX: usize = 4096;
 
 #[derive(Debug)]
 struct Listed {
@@ -37,6 +40,8 @@ pub(super) struct Index {
     /// Lists to be read.
     unread: Vec<(Arc<str>, FileStamp)>,
     kept: usize,
+    /// Lists as they were before dpkg replaced or removed them, the newest last.
+    former: VecDeque<(Arc<str>, Box<[u32]>)>,
     /// Whether there were more paths than are kept.
     full: bool,
     /// By `package` and `package:architecture`.
@@ -53,6 +58,7 @@ impl Index {
             lists: BTreeMap::new(),
             unread: Vec::new(),
             kept: 0,
+            former: VecDeque::new(),
             full: false,
             status: HashMap::new(),
             diversions: Vec::new(),
@@ -162,13 +168,17 @@ impl Index {
             }
             there.insert(name);
         }
-        self.lists.retain(|name, _| there.contains(name));
+        let gone = self.lists.extract_if(.., |name, _| !there.contains(name));
+        for (name, list) in gone.collect::<Vec<_>>() {
+            self.remember(name, list);
+        }
         self.kept = self.lists.values().map(|list| list.hashes.len()).sum();
     }
 
     fn read_list(&mut self, name: Arc<str>, stamp: FileStamp) -> Result<(), ReadError> {
         if let Some(old) = self.lists.remove(&name) {
             self.kept -= old.hashes.len();
+            self.remember(Arc::clone(&name), old);
         }
         let bytes = read_optional(&self.info.join(format!("{name}.list")))?;
         let bytes = bytes.unwrap_or_default();
@@ -181,6 +191,24 @@ impl Index {
         let hashes = hashes.into();
         self.lists.insert(name, Listed { stamp, hashes });
         Ok(())
+    }
+
+    fn remember(&mut self, name: Arc<str>, list: Listed) {
+        if list.hashes.len() > FORMER_PATHS_MAX {
+            return;
+        }
+        if self.former.len() >= FORMER_MAX {
+            self.former.pop_front();
+        }
+        self.former.push_back((name, list.hashes));
+    }
+
+    /// The package whose list had `path` until lately.
+    pub(super) fn formerly(&self, path: &[u8]) -> Option<&str> {
+        let wanted = hash(path);
+        let mut former = self.former.iter().rev();
+        let found = former.find(|(_, hashes)| hashes.binary_search(&wanted).is_ok())?;
+        Some(&found.0)
     }
 
     /// Whether files of packages may be taken for nobody's, since there are too many.

@@ -6,6 +6,7 @@
 mod index;
 mod lists;
 mod status;
+mod unpacking;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -74,12 +75,44 @@ impl Packages {
 
     /// The package that `path` belongs to. `md5` is the digest of what it holds now.
     pub fn owner(&mut self, path: &Path, md5: Option<&Md5>) -> Option<PackageFile> {
-        let refreshed = self.index.refresh(None);
-        self.noted(refreshed)?;
         let path = path.as_os_str().as_bytes();
-        let found = self.installed(path, md5);
-        // Listed only once it is unpacked, which this may be the middle of.
-        found.or_else(|| self.unpacking(path, md5))
+        let mut best: Option<PackageFile> = None;
+        // Listed, and with its new digest, only once it is unpacked, which this may be the middle of:
+        // what was not moved yet in the first pass may be gone from there when it is looked for,
+        // and is found in the second.
+        for _ in 0..2 {
+            let refreshed = self.index.refresh(None);
+            self.noted(refreshed)?;
+            let installed = self.installed(path, md5);
+            let is_same = |owner: &&PackageFile| owner.shipped == Shipped::Same;
+            if installed.as_ref().filter(is_same).is_some() {
+                return installed;
+            }
+            let unpacking = self.unpacking(path, md5);
+            if unpacking.as_ref().filter(is_same).is_some() {
+                return unpacking;
+            }
+            let known = |owner: &PackageFile| owner.shipped != Shipped::NoDigest;
+            best = match (unpacking, installed) {
+                (Some(now), Some(before)) if known(&before) && !known(&now) => Some(before),
+                (now, before) => now.or(before).or(best),
+            };
+        }
+        best
+    }
+
+    /// The package that `path` belonged to until lately: dpkg forgets what it removes, and whoever asks
+    /// a moment later finds it listed no more.
+    pub fn former_owner(&mut self, path: &Path) -> Option<PackageFile> {
+        let spellings = self.spellings(path.as_os_str().as_bytes());
+        let name = spellings
+            .iter()
+            .find_map(|path| self.index.formerly(path))?;
+        Some(PackageFile {
+            package: name.to_owned(),
+            version: None,
+            shipped: Shipped::NoContent,
+        })
     }
 
     /// What could not be read, once.
@@ -178,34 +211,6 @@ impl Packages {
         conffile.or_else(|| {
             let read = read_optional(&self.index.info().join(format!("{name}.md5sums")));
             digest_of(&self.noted(read)??, path)
-        })
-    }
-
-    /// The package that is being unpacked, if it brings `path`: dpkg keeps what describes it in
-    /// `tmp.ci` until the files are in place.
-    fn unpacking(&mut self, path: &[u8], md5: Option<&Md5>) -> Option<PackageFile> {
-        let dir = self.index.admin().join("tmp.ci");
-        let control = read_optional(&dir.join("control"));
-        let stanza = stanzas(&self.noted(control)??).next()?;
-        let sums = read_optional(&dir.join("md5sums"));
-        let sums = self.noted(sums)?.unwrap_or_default();
-        let conffiles = read_optional(&dir.join("conffiles"));
-        let conffiles = self.noted(conffiles)?.unwrap_or_default();
-        let spellings = self.spellings(path);
-        let digest = spellings.iter().find_map(|path| digest_of(&sums, path));
-        let named = || {
-            let mut named = paths(&conffiles);
-            named.any(|conffile| spellings.iter().any(|path| path == conffile))
-        };
-        let shipped = match digest {
-            Some(sum) => compare(&sum, md5),
-            None if named() => Shipped::NoDigest,
-            None => return None,
-        };
-        Some(PackageFile {
-            package: stanza.package,
-            version: Some(stanza.version).filter(|version| !version.is_empty()),
-            shipped,
         })
     }
 

@@ -11,8 +11,22 @@ pub struct Stanza {
     pub architecture: String,
     /// `Version:`
     pub version: String,
+    /// `Multi-Arch: same`: several architectures of it can be installed.
+    pub several: bool,
     /// `Conffiles:`: paths with the digest of what the package last brought.
     pub conffiles: Vec<(Box<[u8]>, Md5)>,
+}
+
+impl Stanza {
+    /// The name by which the files of this package go in `info/`.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        if self.several {
+            format!("{}:{}", self.package, self.architecture)
+        } else {
+            self.package.clone()
+        }
+    }
 }
 
 /// The stanzas of `bytes`. Lines that are no fields are passed over, as are stanzas without a
@@ -49,6 +63,8 @@ pub fn stanzas(bytes: &[u8]) -> impl Iterator<Item = Stanza> + '_ {
                 stanza.architecture = text();
             } else if name.eq_ignore_ascii_case(b"Version") {
                 stanza.version = text();
+            } else if name.eq_ignore_ascii_case(b"Multi-Arch") {
+                stanza.several = value == b"same";
             }
         }
         (!stanza.package.is_empty()).then_some(stanza)

@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 
 use super::*;
@@ -36,6 +36,11 @@ fn ask(packages: &mut Packages, path: &str, md5: Option<&str>) -> Option<(String
     let md5 = md5.map(sum);
     let owner = packages.owner(Path::new(path), md5.as_ref())?;
     Some((owner.package, owner.shipped))
+}
+
+fn former(packages: &mut Packages, path: &str) -> Option<String> {
+    let owner = packages.former_owner(Path::new(path))?;
+    Some(owner.package)
 }
 
 #[test]
@@ -125,6 +130,37 @@ fn the_database_is_followed() {
     let conffile = ask(packages, "/etc/new.conf", Some(md5));
     assert_eq!(conffile, Some(("new".into(), Shipped::NoDigest)));
 
+    let line_of = |md5: &str| format!("{md5}  lib/systemd/system/new.service\n");
+    // An upgrade: what is listed has the old digest still.
+    let old = "00000000000000000000000000000000";
+    let list = "/.\n/lib/systemd/system/new.service\n";
+    fs::write(admin.join("info/new:all.list"), list).expect("write");
+    fs::write(admin.join("info/new:all.md5sums"), line_of(old)).expect("write");
+    assert_eq!(
+        ask(packages, path, Some(md5)),
+        Some(("new".into(), Shipped::Same))
+    );
+    // The list was entered, and the digests not yet.
+    fs::remove_file(admin.join("info/new:all.md5sums")).expect("remove");
+    assert_eq!(
+        ask(packages, path, Some(md5)),
+        Some(("new".into(), Shipped::Same))
+    );
+    fs::remove_file(admin.join("info/new:all.list")).expect("remove");
+
+    // What nothing lists is its all the same, if it was put there meanwhile.
+    let control = unpacking.join("control");
+    let text = "Package: new\nVersion: 2\nArchitecture: all\nMulti-Arch: same\n";
+    fs::write(&control, text).expect("write");
+    let made = fs::metadata(&control).expect("metadata");
+    let made = made.ctime() as u64 * 1_000_000_000 + made.ctime_nsec() as u64;
+    let owner = packages.unpacking_at(made + 1).expect("unpacking");
+    assert_eq!(
+        (owner.package.as_str(), owner.shipped),
+        ("new:all", Shipped::NoDigest)
+    );
+    assert_eq!(packages.unpacking_at(made), None);
+
     // … and after, while the status is in the journal still.
     fs::remove_dir_all(&unpacking).expect("remove");
     fs::write(admin.join("info/new:all.md5sums"), &line).expect("write");
@@ -148,11 +184,15 @@ fn the_database_is_followed() {
     )
     .expect("write");
     assert_eq!(ask(packages, path, Some(md5)), None);
+    assert_eq!(former(packages, path).as_deref(), Some("new:all"));
     fs::remove_file(admin.join("info/new:all.list")).expect("remove");
+    let other = "/lib/systemd/system/other.service";
+    assert_eq!(ask(packages, other, None), None);
     assert_eq!(
-        ask(packages, "/lib/systemd/system/other.service", None),
-        None
+        former(packages, &format!("/usr{other}")).as_deref(),
+        Some("new:all")
     );
+    assert_eq!(former(packages, "/usr/lib/systemd/system/x.service"), None);
 }
 
 #[test]
