@@ -402,6 +402,41 @@ fn what_managers_load_unseen() {
 }
 
 #[test]
+fn what_a_mount_brings_is_told_with_it() {
+    let dir = "/etc/systemd/system/apt-daily.service.d";
+    let mut detector = Detector::default();
+    let mut mounted = |path: &str, pid: u32, at: u64| {
+        let class = if path == dir {
+            FileClass::Directory
+        } else {
+            FileClass::DropIn
+        };
+        let change = Change {
+            writer: by(process(pid, "/usr/bin/mount", 0)),
+            ..change(Verb::Mount, path, class)
+        };
+        detector.changed(&seen(change, Serves::System), at);
+    };
+    mounted(dir, 70, 0);
+    for n in 0..10 {
+        mounted(&format!("{dir}/{n}.conf"), 70, SECOND / 2);
+    }
+    // Another's deed, and another directory.
+    mounted(&format!("{dir}/x.conf"), 71, SECOND / 2);
+    mounted(&format!("{dir}x/y.conf"), 70, SECOND / 2);
+    assert!(detector.due(SECOND).is_empty());
+    let found = detector.due(2 * SECOND);
+    let [whole, other, beside] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!((whole.related.len(), whole.cause.len()), (11, 11));
+    let brings = format!("{dir}, which brings 10 files: 0.conf, 1.conf, ");
+    assert!(whole.message.contains(&brings), "{}", whole.message);
+    assert!(whole.message.ends_with("7.conf …"), "{}", whole.message);
+    assert_eq!((other.related.len(), beside.related.len()), (1, 1));
+}
+
+#[test]
 fn masking_matters_for_what_defends_the_host() {
     let masked = |unit: &str| {
         let path = format!("/etc/systemd/system/{unit}");

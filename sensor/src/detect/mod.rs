@@ -18,7 +18,7 @@ pub use tunables::Tunables;
 
 use crate::{
     correlate::Seen,
-    event::{Finding, Process, Timestamp},
+    event::{Finding, Process, Timestamp, Verb},
     systemd::presence::MANAGER_PROGRAMS,
 };
 use exception::Exceptions;
@@ -52,7 +52,14 @@ impl Detector {
                 path: seen.change.path.clone(),
             };
             let content = seen.change.sha256().map(str::to_owned);
-            self.settling.hold(key, finding, content, now);
+            // What a mount brings is told with the mount.
+            let finding = match seen.change.verb {
+                Verb::Mount => self.settling.join(&key, finding, now),
+                _ => Some(finding),
+            };
+            if let Some(finding) = finding {
+                self.settling.hold(key, finding, content, now);
+            }
         }
     }
 

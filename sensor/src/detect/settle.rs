@@ -18,6 +18,10 @@ const SILENCE: u64 = 60_000_000_000;
 const WAITING_MAX: usize = 1024;
 const TOLD_MAX: usize = 4096;
 
+/// Most files that a mount brings of which its finding names the changes, and says the names.
+const RELATED_MAX: usize = 64;
+const NAMED_MAX: usize = 8;
+
 /// What makes two findings the same: the rule, the file, and what was found in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
@@ -31,6 +35,28 @@ struct Waiting {
     content: Option<String>,
     first: u64,
     due: u64,
+    /// Files that came by the same deed.
+    brings: Vec<String>,
+}
+
+impl Waiting {
+    fn said(mut self) -> Finding {
+        let names: Vec<&str> = self
+            .brings
+            .iter()
+            .take(NAMED_MAX)
+            .map(String::as_str)
+            .collect();
+        if !names.is_empty() {
+            let count = self.brings.len();
+            let files = if count == 1 { "file" } else { "files" };
+            let more = if count > names.len() { " …" } else { "" };
+            let names = names.join(", ");
+            let message = &mut self.finding.message;
+            message.push_str(&format!(", which brings {count} {files}: {names}{more}"));
+        }
+        self.finding
+    }
 }
 
 /// What waits, and what was told.
@@ -59,8 +85,38 @@ impl Settling {
             content,
             first,
             due,
+            brings: Vec::new(),
         };
         self.waiting.insert(key, waiting);
+    }
+
+    /// Adds a finding to one that waits, of the same rule and the same doer, about the directory
+    /// that its file lies in or came with. Gives it back where there is none.
+    pub(super) fn join(&mut self, key: &Key, finding: Finding, now: u64) -> Option<Finding> {
+        let is_it = |(other, waiting): &(&Key, &mut Waiting)| {
+            let below = key.path.strip_prefix(other.path.as_str());
+            other.rule == key.rule
+                && below.is_some_and(|rest| rest.starts_with('/'))
+                && waiting.finding.process.key == finding.process.key
+        };
+        let candidates = self.waiting.iter_mut().filter(is_it);
+        let Some((other, waiting)) = candidates.max_by_key(|(other, _)| other.path.len()) else {
+            return Some(finding);
+        };
+        let name = key.path.get(other.path.len() + 1..).unwrap_or_default();
+        if !waiting.brings.iter().any(|known| known == name) {
+            waiting.brings.push(name.to_owned());
+        }
+        let all = &mut waiting.finding;
+        let room = RELATED_MAX.saturating_sub(all.related.len());
+        all.related.extend(finding.related.into_iter().take(room));
+        let room = RELATED_MAX.saturating_sub(all.cause.len());
+        all.cause.extend(finding.cause.into_iter().take(room));
+        all.severity = all.severity.max(finding.severity);
+        waiting.due = now
+            .saturating_add(QUIET)
+            .min(waiting.first.saturating_add(WAIT_MAX));
+        None
     }
 
     /// The findings that have waited long enough, in the order in which they were first held.
@@ -82,8 +138,8 @@ impl Settling {
                 continue;
             };
             if self.is_news(&key, &waiting.content) {
-                self.told.push_back((key, waiting.content, now));
-                due.push(waiting.finding);
+                self.told.push_back((key, waiting.content.clone(), now));
+                due.push(waiting.said());
             }
         }
         self.order = rest;
