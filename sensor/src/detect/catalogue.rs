@@ -182,7 +182,7 @@ pub const LOAD_PATH_MOUNTED_OVER: Rule = Rule {
     techniques: &[SERVICE],
     is_analytic: false,
     explanation: "A mount in PID 1's namespace covers a load path or a unit's file: what the manager reads there \
-        now is not what the directory holds.",
+        now is not what the directory holds. The files that it brings are named by the same finding.",
     severity: "high",
     check: "The mount (`findmnt`), where it comes from, and what is in it.",
     silence: EXCEPTION,

@@ -43,19 +43,6 @@ fn expected(phase: &str) -> Vec<(String, String, &'static str)> {
     all
 }
 
-/// Faults that come and go with the speed of the machine, and are not mended yet (docs/LIMITS.md).
-pub(super) fn is_known(fault: &str) -> bool {
-    // dpkg enters a package's files after it has put them there.
-    let unit = fault.contains("/usr/lib/systemd/system/noise");
-    let early = fault.contains("is not linked") || fault.contains("Null, not same");
-    // What a reload makes again is told where a removal and its other half are too far apart.
-    let churn = fault.contains("/run/systemd/generator");
-    // How often a marker file is told, which a hook of apt writes, depends on when it is looked at.
-    let marker = fault.contains("/tmp/steady-marker");
-    // How many runs of a package manager there are is seen by what is linked to them.
-    unit && early || churn || marker || fault.contains("transactions:")
-}
-
 /// What is wrong with what was told of the scenario `20-packages`.
 pub(super) fn faults(events: &[Event], marks: &[(String, String, u64)]) -> Vec<String> {
     let mut faults = Vec::new();
@@ -136,10 +123,7 @@ fn linked(
     } else {
         "dpkg"
     };
-    // dpkg forgets what it removes: whoever asks a moment later learns no package.
-    let forgotten = phase == "purge" && path.starts_with(UNITS);
-    let named = at("transaction/package") == package || forgotten;
-    if at("transaction/manager/name") != by || !named {
+    if at("transaction/manager/name") != by || at("transaction/package") != package {
         faults.push(format!(
             "{phase}: {path} is not linked: {:?}",
             event.at("unmapped/change/transaction")
@@ -153,9 +137,10 @@ fn linked(
     // A link that a script makes is no package's; a unit file is, and as shipped.
     let shipped = match event.verb() {
         "rename" => "same",
+        "remove" if path.starts_with(UNITS) => "no-content",
         _ => "",
     };
-    if at("package/shipped") != shipped && !forgotten {
+    if at("package/shipped") != shipped {
         faults.push(format!(
             "{phase}: {path}: {:?}, not {shipped}",
             event.at("unmapped/change/package")
