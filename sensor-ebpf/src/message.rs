@@ -345,7 +345,8 @@ fn matters(head: &Head, socket: u32, fields: u32, big: bool) -> bool {
             b'u' => at + 8,
             _ => 0,
         };
-        if length != 1 || next == 0 {
+        // What lies behind the end of the buffer is no part of the message.
+        if length != 1 || next == 0 || u64::from(next) > head.len {
             state = [at, seen | found::UNCLEAR];
             break;
         }

@@ -11,6 +11,7 @@ import time
 
 PRIVATE = "/run/systemd/private"
 BUS = "/run/dbus/system_bus_socket"
+SERIAL = 1077
 
 
 class Out:
@@ -71,7 +72,7 @@ def transient(unit, padding=0):
 
 def message(member, body=b"", signature="", destination="org.freedesktop.systemd1",
             path="/org/freedesktop/systemd1", interface="org.freedesktop.systemd1.Manager",
-            serial=1, odd=False):
+            serial=1, odd=False, flags=0):
     fields = [
         (1, "o", path), (2, "s", interface), (3, "s", member), (6, "s", destination),
     ]
@@ -80,7 +81,7 @@ def message(member, body=b"", signature="", destination="org.freedesktop.systemd
     if odd:
         fields.reverse()
     head = Out()
-    head.b += b"l\1\0\1"
+    head.b += bytes([ord("l"), 1, flags, 1])
     head.u32(len(body))
     head.u32(serial)
 
@@ -100,7 +101,21 @@ def message(member, body=b"", signature="", destination="org.freedesktop.systemd
 
 
 def start_transient(unit, padding=0, odd=False):
-    return message("StartTransientUnit", transient(unit, padding), "ssa(sv)a(sa(sv))", odd=odd)
+    return message("StartTransientUnit", transient(unit, padding), "ssa(sv)a(sa(sv))",
+                   serial=SERIAL, odd=odd)
+
+
+def wait_for_answer(s):
+    """Until the call was answered: a manager tells news on its private socket, too."""
+    s.settimeout(60)
+    limit = time.monotonic() + 60
+    told = b""
+    # The header field that names the call: its serial, in a variant.
+    while b"\5\1u\0" + struct.pack("<I", SERIAL) not in told:
+        more = s.recv(4096)
+        if not more or time.monotonic() > limit:
+            sys.exit("the manager gave no answer")
+        told += more
 
 
 def connect(path):
@@ -138,6 +153,8 @@ def main():
         s.sendall(message("GetDefaultTarget", serial=7) + call)
     elif how == "pieces":
         s.sendmsg([call[:7], call[7:16], call[16:90], call[90:]])
+    elif how == "bus-pieces":
+        s.sendmsg([call[:7], call[7:16], call[16:90], call[90:]])
     elif how == "long":
         s.sendall(start_transient(unit, padding=30000))
     elif how == "sendfile":
@@ -151,6 +168,7 @@ def main():
         if os.fork() == 0:
             os.execv(sys.executable, [sys.executable, sys.argv[0], "inherited", unit, str(s.fileno())])
         os.wait()
+        return
     elif how == "garbage":
         for _ in range(int(sys.argv[3])):
             try:
@@ -158,15 +176,24 @@ def main():
             except OSError:
                 s = connect(PRIVATE)
         return
-    s.settimeout(20)
-    s.recv(4096)
-    if how.startswith("bus"):
-        time.sleep(2)  # the first words of a bus are no answer
+    elif how == "flood":
+        # Faster than anybody reads: what does not fit is not sent, but was seen. No answer is wanted.
+        text = Out()
+        text.s("x" * 300)
+        nonsense = message("NoSuchThing", text.b, "s", flags=1)
+        s.setblocking(False)
+        for _ in range(int(sys.argv[3])):
+            try:
+                s.send(nonsense)
+            except BlockingIOError:
+                pass
+        return
+    wait_for_answer(s)
 
 
 if sys.argv[1] == "inherited":
     held = socket.socket(fileno=int(sys.argv[3]))
     held.sendall(start_transient(sys.argv[2]))
-    held.recv(4096)
+    wait_for_answer(held)
 else:
     main()

@@ -55,7 +55,7 @@ try systemd-run --unit=rq-wait --wait -q /bin/true
 try busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager \
     StartTransientUnit 'ssa(sv)a(sa(sv))' rq-busctl.service replace 1 \
     ExecStart 'a(sasb)' 1 /bin/true 2 /bin/true rq-busctl false 0
-for how in whole bus odd bytes halves bus-halves two pieces long sendfile child; do
+for how in whole bus odd bytes halves bus-halves two pieces bus-pieces long sendfile child; do
     try "$python" ask.py $how rq-$how.service
 done
 
@@ -78,7 +78,8 @@ try systemctl start rq-start.service
 service rq-root
 try systemctl --root=/ enable rq-root.service
 service rq-edit
-printf '#!/bin/sh\nprintf "[Service]\\nExecStartPost=/bin/true\\n" >"$1"\n' >/run/editor
+# Newer ones are told where the cursor goes before they are told the file.
+printf '#!/bin/sh\nfor file; do :; done\nprintf "[Service]\\nExecStartPost=/bin/true\\n" >"$file"\n' >/run/editor
 chmod +x /run/editor
 # It wants a terminal.
 EDITOR=/run/editor SYSTEMD_EDITOR=/run/editor try script -qec 'systemctl edit rq-edit.service' /dev/null
@@ -119,15 +120,39 @@ for number in $(seq 1 50); do
 done
 wait $(jobs -p)
 
-# A flood of nonsense, and somebody else's request in its midst.
-"$python" ask.py garbage rq-flood 3000 &
+# What is no message at all.
+try "$python" ask.py garbage rq-garbage 20
+
+# A flood of calls, and somebody else's request in its midst.
+"$python" ask.py flood rq-flood 100000 &
 flood=$!
 pause 1
 try systemd-run --unit=rq-calm /bin/touch /run/rq-calm.ran
 kill $flood 2>/dev/null
 wait $flood 2>/dev/null
 
-for name in active calendar now enable link prop start edit hup ssh calm; do
+# By the other tiers: an agent for each, beside the one that watches all of this.
+agents=
+for tier in fentry kprobe; do
+    whodunit run --format ocsf --tier=$tier --no-state --output "$WHODUNIT_OUT/$tier.ndjson" \
+        2>"$WHODUNIT_OUT/$tier.log" &
+    agents+=" $!"
+done
+for tier in fentry kprobe; do
+    wait_until 120 grep -q '^ready' "$WHODUNIT_OUT/$tier.log" || failed=1
+done
+try systemd-run --unit=rq-tier /bin/touch /run/rq-tier.ran
+try "$python" ask.py bus rq-tier-bus.service
+try "$python" ask.py bytes rq-tier-bytes.service
+try "$python" ask.py sendfile rq-tier-sendfile.service
+kill -HUP 1 # rq-tier
+pause 2
+for agent in $agents; do
+    kill "$agent"
+    wait "$agent" || { echo "an agent of another tier failed: $?"; failed=1; }
+done
+
+for name in active calendar now enable link prop start edit hup ssh calm tier; do
     ran rq-$name
 done
 systemctl stop rq-calendar.timer # no more

@@ -9,8 +9,17 @@ use crate::event::{Protocol, Request};
 pub const MESSAGE_MAX: usize = 64 << 10;
 /// Most bytes before the first message; sd-bus sends 48.
 const AUTH_MAX: usize = 64 << 10;
-/// Longest line of the authentication that can be one that matters: `BEGIN`.
-const LINE_MAX: usize = 16;
+/// How much of a line of the authentication is looked at.
+const LINE_MAX: usize = 24;
+/// How the lines begin that a client may send.
+const COMMANDS: [&[u8]; 6] = [
+    b"AUTH",
+    b"BEGIN",
+    b"CANCEL",
+    b"DATA",
+    b"ERROR",
+    b"NEGOTIATE_UNIX_FD",
+];
 
 /// What was found in a stream.
 #[derive(Clone, Debug)]
@@ -41,8 +50,8 @@ impl Item<'_> {
 enum State {
     /// Nothing was seen yet.
     Start,
-    /// Within the authentication, that many bytes of it.
-    Auth(usize),
+    /// Within the authentication: that many bytes of it, and whether it was told that they are none.
+    Auth(usize, bool),
     /// At the start of a message, or within one that is in the buffer or skipped.
     Messages,
     /// Anywhere. Whether that was told.
@@ -123,7 +132,7 @@ impl Stream {
         }
         while !rest.is_empty() {
             rest = match self.state {
-                State::Auth(seen) => self.auth(rest, seen),
+                State::Auth(seen, told) => self.auth(rest, seen, told, each),
                 State::Messages => self.message(rest, each),
                 State::Start | State::Lost(_) => return,
             };
@@ -132,12 +141,11 @@ impl Stream {
 
     /// Says what the bytes are that come first, or first after a loss.
     fn find_place(&mut self, bytes: &[u8], each: &mut dyn FnMut(Item<'_>)) {
-        const COMMANDS: [&[u8]; 4] = [b"AUTH ", b"DATA", b"NEGOTIATE_UNIX_FD", b"BEGIN"];
         let begins = |word: &&[u8]| bytes.starts_with(word);
         self.state = if bytes.is_empty() {
             return;
         } else if bytes.first() == Some(&0) || COMMANDS.iter().any(begins) {
-            State::Auth(0)
+            State::Auth(0, false)
         } else if is_plausible(bytes) {
             State::Messages
         } else {
@@ -156,23 +164,40 @@ impl Stream {
         }
     }
 
-    /// Goes past a part of the authentication: lines, the last of which is `BEGIN`.
-    fn auth<'b>(&mut self, bytes: &'b [u8], seen: usize) -> &'b [u8] {
+    /// Goes past a part of the authentication: lines, the last of which is `BEGIN`. What looks like
+    /// no such line is told, once.
+    fn auth<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        seen: usize,
+        told: bool,
+        each: &mut dyn FnMut(Item<'_>),
+    ) -> &'b [u8] {
         let end = bytes.iter().position(|&byte| byte == b'\n');
         let (line, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
         let room = LINE_MAX.saturating_sub(self.buffer.len());
         self.buffer.extend(line.iter().take(room));
+        // A NUL byte comes before the first line.
+        let begun = self.buffer.strip_prefix(b"\0").unwrap_or(&self.buffer);
+        let stray = !is_command(begun, end.is_some());
+        let begins = end.is_some() && begun == b"BEGIN\r\n";
         let seen = seen.saturating_add(line.len());
-        self.state = if end.is_some() && self.buffer == b"BEGIN\r\n" {
-            State::Messages
-        } else if seen > AUTH_MAX {
-            State::Lost(false)
-        } else {
-            State::Auth(seen)
-        };
-        if end.is_some() || self.state == State::Lost(false) {
+        let endless = seen > AUTH_MAX;
+        if end.is_some() || endless {
             self.buffer.clear();
         }
+        if (stray || endless && !begins) && !told {
+            each(Item::Unreadable(
+                "neither a message nor a line of the authentication".to_owned(),
+            ));
+        }
+        self.state = if begins {
+            State::Messages
+        } else if endless {
+            State::Lost(true)
+        } else {
+            State::Auth(seen, told || stray)
+        };
         rest
     }
 
@@ -244,7 +269,7 @@ impl Stream {
             }
         }
         self.skip = 0;
-        if missing == u64::MAX || matches!(self.state, State::Auth(_)) {
+        if missing == u64::MAX || matches!(self.state, State::Auth(..)) {
             self.state = State::Lost(false);
         } else {
             let why = format!("{missing} bytes that were sent are not known");
@@ -290,6 +315,16 @@ impl Stream {
     fn is_lost(&self) -> bool {
         matches!(self.state, State::Lost(_))
     }
+}
+
+/// Whether a line of the authentication, or the beginning of one, is a client's. `ended`: there is no
+/// more of it.
+fn is_command(line: &[u8], ended: bool) -> bool {
+    let fits = |word: &&[u8]| {
+        let mut both = line.iter().zip(*word);
+        both.all(|(found, wanted)| found == wanted) && (!ended || line.len() >= word.len())
+    };
+    COMMANDS.iter().any(fits)
 }
 
 /// How many bytes of the message at the start of `bytes` to keep, or at first to have.

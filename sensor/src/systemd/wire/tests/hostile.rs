@@ -119,6 +119,40 @@ fn what_cannot_be_decoded_is_a_request() {
 }
 
 #[test]
+fn what_is_no_authentication_is_told_once() {
+    let told = |sends: &[&[u8]]| -> usize {
+        let mut stream = Stream::new(Peer::Manager);
+        let told = sends
+            .iter()
+            .flat_map(|bytes| stream.requests(bytes, bytes.len() as u64));
+        told.filter(|request| request.class == RequestClass::Undecoded)
+            .count()
+    };
+    let auth: &[u8] = b"\0AUTH EXTERNAL 30\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n";
+    assert_eq!(told(&[auth]), 0);
+    let pieces: Vec<&[u8]> = auth.chunks(1).collect();
+    assert_eq!(told(&pieces), 0);
+    let sd_bus: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n";
+    assert_eq!(told(&[sd_bus]), 0);
+
+    assert_eq!(told(&[b"\0\x07\xfe no such thing"]), 1);
+    assert_eq!(told(&[b"\0", b"Xyz", b" and so on", b"\nmore\n"]), 1);
+    assert_eq!(told(&[b"GET / HTTP/1.0\r\n"]), 1);
+    assert_eq!(told(&[b"\0AUTH EXTERNAL 30\r\n", &[b'x'; 100_000]]), 1);
+    let endless = [b"AUTH ", &[b'x'; 100_000][..]].concat();
+    assert_eq!(told(&[b"\0", &endless]), 1);
+
+    // What comes after it is read all the same.
+    let call = message(false, &[PATH, MANAGER, (3, "Reload")], "", b"");
+    let mut stream = Stream::new(Peer::Manager);
+    let mut sent = b"\0nonsense\r\nBEGIN\r\n".to_vec();
+    sent.extend(call);
+    let requests = stream.requests(&sent, sent.len() as u64);
+    let classes: Vec<_> = requests.iter().map(|request| request.class).collect();
+    assert_eq!(classes, [RequestClass::Undecoded, RequestClass::Reload]);
+}
+
+#[test]
 fn a_body_nested_without_end() {
     // A hundred variants in each other, and a hundred arrays.
     let mut body = vec![8, 0, 0, 0, 0, 0, 0, 0];
