@@ -24,9 +24,11 @@ has() { why --format json "$1" 2>/dev/null | grep -q "$2"; }
 first() {
     bash plant.sh later "$units"
     systemctl enable --now later.timer
+    systemctl set-property later.service CPUWeight=50
     until_done 60 has "$units/later.service" 'plant.sh'
     until_done 60 has "$units/later.timer" 'plant.sh'
     until_done 60 has "$units/timers.target.wants/later.timer" '"symlink"'
+    until_done 60 has later.service SetUnitProperties
     sync -f "$units"
     # What is committed from here on is on the disk by SQLite's doing alone.
     for n in 1 2 3 4 5 6; do
@@ -43,6 +45,9 @@ second() {
     # The last version before the power was cut.
     sum=$(echo "# version 6" | sha256sum)
     has "$units/cut.service" "${sum%% *}"
+
+    # Who asked for the timer that fires is known to the next agent.
+    systemctl restart later.timer
 
     # An upgrade: another file, another process.
     cp /usr/bin/whodunit /usr/bin/whodunit.new

@@ -64,9 +64,50 @@ fn a_timer_that_fires_after_a_reboot_and_an_upgrade_names_its_planter() {
     }
     assert!(finding.mentions("/bin/touch /run/fired"), "{finding:?}");
 
+    // Who had PID 1 do it, in the first boot and before the agent was restarted.
+    let cause = finding.at("unmapped/cause").as_array().unwrap();
+    for (link, method, line, other_boot) in [
+        (
+            "enabled",
+            "EnableUnitFiles",
+            "systemctl enable --now later.timer",
+            true,
+        ),
+        (
+            "asked",
+            "SetUnitProperties",
+            "systemctl set-property later.service",
+            true,
+        ),
+        (
+            "asked",
+            "RestartUnit",
+            "systemctl restart later.timer",
+            false,
+        ),
+    ] {
+        let asked = |cause: &&Value| {
+            let named = cause["request"]["method"].as_str().unwrap_or_default();
+            cause["link"] == link && named.starts_with(method)
+        };
+        let asked = cause.iter().find(asked);
+        let asked = asked.unwrap_or_else(|| panic!("no {method}: {cause:#?}"));
+        let by = &asked["process"];
+        assert!(
+            by["cmd_line"].as_str().unwrap().starts_with(line),
+            "{asked:#}"
+        );
+        assert_eq!(by["boot_uid"].is_string(), other_boot, "{asked:#}");
+        assert!(by["ancestry"].to_string().contains("do.sh"), "{asked:#}");
+        assert!(asked["event_uid"].is_string() && asked["time"].is_u64());
+    }
+
     let tree = text("why.txt");
     for words in [
         "→ bash(",
+        "asked EnableUnitFiles",
+        "asked SetUnitProperties",
+        "asked RestartUnit",
         "later.timer",
         "fired",
         "ran",

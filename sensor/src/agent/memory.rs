@@ -13,9 +13,12 @@ use crate::host::Host;
 use crate::lineage::Table;
 use crate::store::{
     ChangeNote, Database, FindingNote, FiringNote, Limits, LineageNote, LiveProcess, Memory, Note,
-    PackageNote, RunNote, Store,
+    PackageNote, RequestNote, RunNote, Store,
 };
-use crate::{correlate::Seen, event::Actor};
+use crate::{
+    correlate::{Lasting, Seen},
+    event::Actor,
+};
 
 use super::Agent;
 
@@ -107,8 +110,23 @@ impl Keeper {
             time: seen.time,
             serves: seen.serves.clone(),
             change: change.into(),
-            // Who asked becomes known with requests: see `Note::Request`.
-            request: None,
+        })));
+    }
+
+    /// A request that was told, if it matters for longer who made it.
+    pub(crate) fn request(&self, lasting: &Lasting) {
+        if self.store.is_none() {
+            return;
+        }
+        self.keep(Note::Request(Box::new(RequestNote {
+            uid: lasting.uid.clone(),
+            time: lasting.time,
+            manager: lasting.manager.clone(),
+            by: lasting.author.clone(),
+            login: lasting.login.clone(),
+            method: lasting.method.clone(),
+            class: lasting.class,
+            units: lasting.units.clone(),
         })));
     }
 
@@ -300,6 +318,18 @@ impl Agent {
             change: past.change.into(),
         });
         self.correlator.remember(past.collect(), told);
+        for request in std::mem::take(&mut memory.requests) {
+            self.correlator.requests.recall(Lasting {
+                uid: request.uid,
+                time: request.time,
+                manager: request.manager,
+                author: request.by,
+                login: request.login,
+                method: request.method,
+                class: request.class,
+                units: request.units,
+            });
+        }
         for run in runs {
             let judgement = Judgement {
                 trigger: run.trigger,

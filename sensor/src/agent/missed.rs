@@ -275,7 +275,6 @@ fn note(uid: Option<String>, time: Timestamp, classified: &Classified) -> Note {
         time,
         serves: classified.serves.clone(),
         change: change.into(),
-        request: None,
     }))
 }
 

@@ -14,6 +14,7 @@ use super::{
     streams::{Silent, Streams},
 };
 use crate::{
+    correlate::Lasting,
     event::{Actor, Asked, Body, Event, Health, Login, Manager, Means, Process, ProcessKey, Tier},
     host::peer,
     kernel::{ConnectSeen, Listener, MessageSeen, SignalSeen, SocketSeen, Sockets, TaskSeen},
@@ -273,6 +274,9 @@ impl Agent {
         };
         let Event { uid, body, .. } = self.stream.tell(time, Body::Asked(Box::new(asked)));
         if let Body::Asked(asked) = body {
+            if let Some(lasting) = Lasting::of(&uid, time, &asked) {
+                self.keeper.request(&lasting);
+            }
             self.correlator.requests.asked(uid, time, Arc::from(asked));
         }
     }

@@ -362,6 +362,7 @@ fn push_request(cause: &mut Vec<Cause>, of: &OnBehalfOf, unit: Option<&str>) {
         request: Some(CauseRequest {
             method: of.method.clone(),
             unit: unit.map(str::to_owned),
+            login: of.login.clone(),
         }),
         unit: unit.map(str::to_owned),
         event_uid: Some(of.event_uid.clone()),

@@ -10,4 +10,4 @@ mod requests;
 
 pub use changes::{Changes, Seen};
 pub use judge::{Correlator, Started, causes_of};
-pub use requests::Requests;
+pub use requests::{Lasting, Requests};

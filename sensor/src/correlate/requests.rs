@@ -5,23 +5,24 @@
 //! before it. The latest sender alone never is. Where several may be meant, or the manager may have
 //! refused, the link is graded lower and says why.
 
+mod fit;
+mod lasting;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
 use crate::event::{
-    Asked, Change, FileClass, Grade, Manager, Means, OnBehalfOf, ProcessKey, RequestClass,
-    Timestamp, Verb,
+    Asked, Change, Grade, Manager, Means, OnBehalfOf, ProcessKey, RequestClass, Timestamp,
 };
-use crate::systemd::unit_name::UnitName;
+use fit::{Fit, fit, manager_of};
+pub use lasting::Lasting;
+use lasting::{Lastings, is_trusted};
 
 /// Most requests that are kept, and of one author.
 const REQUESTS_MAX: usize = 2048;
 const AUTHOR_MAX: usize = 256;
-/// Most units whose last starts are kept, and starts of one unit.
-const UNITS_MAX: usize = 2048;
-const STARTS_MAX: usize = 4;
 /// How long a request may wait to be carried out, in nanoseconds: polkit may ask a person.
 const PENDING: u64 = 120_000_000_000;
 /// How long the writes of one request may take.
@@ -56,17 +57,14 @@ impl Entry {
         self.asked.author.process.key
     }
 
-    /// Whether the manager does what this author asks without asking anybody else.
     fn is_trusted(&self) -> bool {
-        match self.asked.manager {
-            Manager::System => self.asked.author.process.euid == 0,
-            _ => true,
-        }
+        is_trusted(&self.asked.manager, &self.asked.author)
     }
 
     fn on_behalf_of(&self, grade: Grade, doubt: Option<&'static str>) -> OnBehalfOf {
         OnBehalfOf {
             author: self.asked.author.clone(),
+            login: self.asked.login.clone(),
             grade,
             method: self.asked.method(),
             class: self.asked.class(),
@@ -77,26 +75,15 @@ impl Entry {
     }
 }
 
-/// How a request fits what a manager did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fit {
-    /// By its kind alone.
-    Kind,
-    /// It names the unit.
-    Named,
-}
-
-/// Start requests of one unit, by the manager.
-type Starts = HashMap<(Manager, String), VecDeque<(String, Timestamp, Arc<Asked>)>>;
-
 /// The requests of late.
 #[derive(Debug, Default)]
 pub struct Requests {
     recent: VecDeque<Entry>,
     by_author: HashMap<ProcessKey, usize>,
-    starts: Starts,
-    order: VecDeque<(Manager, String)>,
-    reloads: VecDeque<(String, Timestamp, Arc<Asked>)>,
+    /// What PID 1 was asked by root, which it does not refuse.
+    trusted: Lastings,
+    /// What anybody may ask: it must not push out the others.
+    others: Lastings,
     /// When requests were last known to be lost, in nanoseconds since boot.
     lost: Option<u64>,
 }
@@ -104,16 +91,8 @@ pub struct Requests {
 impl Requests {
     /// Takes in a request. `uid` names its event.
     pub fn asked(&mut self, uid: String, time: Timestamp, asked: Arc<Asked>) {
-        match asked.class() {
-            RequestClass::Start | RequestClass::Create => self.note_start(&uid, time, &asked),
-            RequestClass::Reload => {
-                if self.reloads.len() >= 64 {
-                    self.reloads.pop_front();
-                }
-                self.reloads
-                    .push_back((uid.clone(), time, Arc::clone(&asked)));
-            }
-            _ => {}
+        if let Some(lasting) = Lasting::of(&uid, time, &asked) {
+            self.recall(lasting);
         }
         let author = asked.author.process.key;
         if self.by_author.get(&author).copied().unwrap_or(0) >= AUTHOR_MAX {
@@ -148,23 +127,16 @@ impl Requests {
         }
     }
 
-    fn note_start(&mut self, uid: &str, time: Timestamp, asked: &Arc<Asked>) {
-        for unit in names(asked) {
-            let key = (asked.manager.clone(), unit.to_owned());
-            if !self.starts.contains_key(&key) {
-                while self.starts.len() >= UNITS_MAX
-                    && let Some(oldest) = self.order.pop_front()
-                {
-                    self.starts.remove(&oldest);
-                }
-                self.order.push_back(key.clone());
-            }
-            let starts = self.starts.entry(key).or_default();
-            if starts.len() >= STARTS_MAX {
-                starts.pop_front();
-            }
-            starts.push_back((uid.to_owned(), time, Arc::clone(asked)));
-        }
+    /// Takes in a request of which it matters for long who made it: one of now, or of before this
+    /// agent started, oldest first.
+    pub fn recall(&mut self, lasting: Lasting) {
+        let system = lasting.manager == Manager::System && lasting.is_trusted();
+        let kept = if system {
+            &mut self.trusted
+        } else {
+            &mut self.others
+        };
+        kept.note(lasting);
     }
 
     /// Notes that requests were lost: for a while nothing is certain.
@@ -209,7 +181,13 @@ impl Requests {
             let entry = self.recent.get(*index);
             entry.is_some_and(|entry| entry.author() != author)
         });
-        let (grade, doubt) = self.grade(found, best, others, time.boot);
+        let judged = Judged {
+            author,
+            trusted: found.is_trusted(),
+            manager: &found.asked.manager,
+            since: found.time.boot,
+        };
+        let (grade, doubt) = self.grade(&judged, best, others, time.boot);
         let on_behalf_of = found.on_behalf_of(grade, doubt);
         let found = self.recent.get_mut(chosen)?;
         found.served.get_or_insert(time.boot);
@@ -222,7 +200,7 @@ impl Requests {
     /// How sure it is that `found` is what the manager carried out at `time`.
     fn grade(
         &self,
-        found: &Entry,
+        found: &Judged<'_>,
         fit: Fit,
         others: bool,
         time: u64,
@@ -241,20 +219,20 @@ impl Requests {
             let doubt = "the request is of this kind, and does not name the unit";
             return (Grade::Probable, Some(doubt));
         }
-        if !found.is_trusted() {
+        if !found.trusted {
             let doubt = "the manager may have refused this user";
             return (Grade::Probable, Some(doubt));
         }
         if self
             .lost
-            .is_some_and(|lost| lost.saturating_add(PENDING) >= found.time.boot && lost <= time)
+            .is_some_and(|lost| lost.saturating_add(PENDING) >= found.since && lost <= time)
         {
             return (Grade::Probable, Some("requests were lost"));
         }
         let unread = self.recent.iter().any(|entry| {
-            entry.author() != found.author()
+            entry.author() != found.author
                 && entry.is_trusted()
-                && entry.asked.manager == found.asked.manager
+                && entry.asked.manager == *found.manager
                 && entry.asked.class() == RequestClass::Undecoded
                 && !matches!(entry.asked.means, Means::Connection)
                 && entry.time.boot <= time
@@ -276,115 +254,52 @@ impl Requests {
         since: u64,
         until: u64,
     ) -> Option<OnBehalfOf> {
-        let starts = self.starts.get(&(manager.clone(), unit.to_owned()))?;
-        let fits = |time: &Timestamp| since <= time.boot && time.boot <= until;
-        let fitting: Vec<_> = starts.iter().filter(|(_, time, _)| fits(time)).collect();
-        let (uid, time, asked) = *fitting.iter().max_by_key(|(_, time, asked)| {
-            let trusted = *manager != Manager::System || asked.author.process.euid == 0;
-            (trusted, time.boot)
-        })?;
-        let entry = Entry::new(uid.clone(), *time, Arc::clone(asked));
-        let others = fitting.iter().any(|(_, other, asked)| {
-            asked.author.process.key != entry.author() && other.boot.abs_diff(time.boot) <= NEAR
+        let fits = |start: &&Arc<Lasting>| since <= start.time.boot && start.time.boot <= until;
+        let kept = [&self.trusted, &self.others];
+        let starts = kept.into_iter().flat_map(|kept| kept.starts(manager, unit));
+        let fitting: Vec<_> = starts.filter(fits).collect();
+        let found = *fitting
+            .iter()
+            .max_by_key(|start| (start.is_trusted(), start.time.boot))?;
+        let others = fitting.iter().any(|other| {
+            other.author() != found.author() && other.time.boot.abs_diff(found.time.boot) <= NEAR
         });
-        let (grade, doubt) = self.grade(&entry, Fit::Named, others, until);
-        Some(entry.on_behalf_of(grade, doubt))
+        Some(found.on_behalf_of(self.grade(&Judged::of(found), Fit::Named, others, until)))
     }
 
     /// Who last made the manager read its units anew, after `since` and before `until`.
     #[must_use]
     pub fn of_reload(&self, manager: &Manager, since: u64, until: u64) -> Option<OnBehalfOf> {
-        let fits = |time: &Timestamp| since <= time.boot && time.boot <= until;
-        let mut fitting = self
-            .reloads
-            .iter()
-            .filter(|(_, time, asked)| asked.manager == *manager && fits(time))
-            .rev();
-        let (uid, time, asked) = fitting.next()?;
-        let entry = Entry::new(uid.clone(), *time, Arc::clone(asked));
+        let fits = |reload: &&Arc<Lasting>| {
+            reload.manager == *manager && since <= reload.time.boot && reload.time.boot <= until
+        };
+        let kept = [&self.trusted, &self.others];
+        let reloads = kept.into_iter().flat_map(Lastings::reloads);
+        let fitting: Vec<_> = reloads.filter(fits).collect();
+        let found = *fitting.iter().max_by_key(|reload| reload.time.boot)?;
         // After the first of several, the others changed nothing.
-        let others = fitting.any(|(_, _, other)| other.author.process.key != entry.author());
-        let (grade, doubt) = self.grade(&entry, Fit::Named, others, until);
-        Some(entry.on_behalf_of(grade, doubt))
+        let others = fitting.iter().any(|other| other.author() != found.author());
+        Some(found.on_behalf_of(self.grade(&Judged::of(found), Fit::Named, others, until)))
     }
 }
 
-/// The manager that made a change, if one did.
-fn manager_of(change: &Change) -> Option<Manager> {
-    let writer = &change.writer.process;
-    if writer.key.tgid == 1 {
-        return Some(Manager::System);
-    }
-    let user = writer.name() == "systemd" && writer.argv.iter().any(|arg| arg == "--user");
-    user.then_some(Manager::User(writer.uid))
+/// What a grade depends on, of the request that is graded.
+struct Judged<'a> {
+    author: ProcessKey,
+    trusted: bool,
+    manager: &'a Manager,
+    since: u64,
 }
 
-/// The units that a request names: those it makes, and those it is about.
-fn names(asked: &Asked) -> impl Iterator<Item = &str> {
-    let request = asked.request();
-    let made = request.into_iter().flat_map(|request| &request.transient);
-    let about = asked.units().iter();
-    made.map(|unit| unit.unit.as_str())
-        .chain(about.map(|unit| base_name(unit)))
-}
-
-fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-/// Whether a request asks for what a change is.
-fn fit(asked: &Asked, change: &Change) -> Option<Fit> {
-    let request = asked.request()?;
-    let place = |name: &str| change.path.contains(name);
-    let wanted = match request.class {
-        RequestClass::Create => place("/systemd/transient/"),
-        RequestClass::Set => {
-            place("/systemd/transient/")
-                || place("/systemd/system.control/")
-                || place("/systemd/user.control/")
+impl<'a> Judged<'a> {
+    fn of(lasting: &'a Lasting) -> Self {
+        Self {
+            author: lasting.author(),
+            trusted: lasting.is_trusted(),
+            manager: &lasting.manager,
+            since: lasting.time.boot,
         }
-        RequestClass::Enable => is_install(change) && !is_removal(change),
-        // Reverting removes what was set, too.
-        RequestClass::Disable => is_install(change) || is_removal(change),
-        _ => false,
-    };
-    if !wanted {
-        return None;
     }
-    let mut concerned = vec![base_name(&change.path)];
-    concerned.extend(change.unit.as_deref());
-    concerned.extend(change.target.as_deref().map(base_name));
-    let named = names(asked).any(|name| concerned.iter().any(|unit| is_same(name, unit)));
-    if named {
-        return Some(Fit::Named);
-    }
-    // Settings and transient units are named, if the whole message was seen.
-    let whole = !request.truncated && request.gap.is_none();
-    let exact = matches!(request.class, RequestClass::Create | RequestClass::Set);
-    (!(exact && whole)).then_some(Fit::Kind)
-}
-
-/// Whether a change is one that enabling, linking or masking makes: a link to a unit.
-fn is_install(change: &Change) -> bool {
-    let class = matches!(
-        change.class,
-        FileClass::DependencyLink | FileClass::UnitFile
-    );
-    class && matches!(change.verb, Verb::Symlink | Verb::Rename | Verb::Unlink)
-        || change.class == FileClass::Directory
-}
-
-fn is_removal(change: &Change) -> bool {
-    matches!(change.verb, Verb::Unlink | Verb::Rmdir)
-}
-
-/// Whether both name one unit, or one names the template of the other.
-fn is_same(a: &str, b: &str) -> bool {
-    let template = |name: &str| {
-        let name = UnitName::parse(name).ok()?;
-        Some(name.template()?.as_str().to_owned())
-    };
-    a == b || template(a).is_some_and(|a| a == b) || template(b).is_some_and(|b| a == b)
 }
 
 #[cfg(test)]

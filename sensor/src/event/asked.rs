@@ -116,6 +116,8 @@ fn signal_name(signal: u32) -> String {
 pub struct OnBehalfOf {
     /// Who asked.
     pub author: Actor,
+    /// Where the author's session comes from.
+    pub login: Login,
     /// How sure it is that this request caused it.
     pub grade: Grade,
     /// What was called.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Actor, Grade, Process, Rule, SystemdContext, Timestamp};
+use super::{Actor, Grade, Login, Process, Rule, SystemdContext, Timestamp};
 
 /// How bad a finding is, in OCSF's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,6 +127,8 @@ pub struct CauseRequest {
     pub method: String,
     /// The unit that it names, if any.
     pub unit: Option<String>,
+    /// Where the author's session comes from.
+    pub login: Login,
 }
 
 /// One link from a process back to those who caused it.

@@ -19,6 +19,8 @@ pub struct Limits {
     pub runs: u32,
     /// Findings.
     pub findings: u32,
+    /// Requests: of those that a manager surely carries out, and of all others.
+    pub requests: u32,
     /// Size of what is kept, in bytes: beyond it the oldest versions go, then firings, runs and
     /// findings, a part at a time.
     pub bytes: u64,
@@ -37,6 +39,7 @@ impl Default for Limits {
             firings: 64,
             runs: 16,
             findings: 1000,
+            requests: 2048,
             bytes: 48 << 20,
             file: 64 << 20,
         }
@@ -64,7 +67,7 @@ pub(super) fn enforce(connection: &Connection, limits: &Limits, now: u64) -> rus
          AND NOT EXISTS (SELECT 1 FROM changes WHERE file = files.id AND time >= ?1)",
         [gone],
     )?;
-    for table in ["findings", "firings", "runs"] {
+    for table in ["findings", "firings", "runs", "requests"] {
         connection.execute(&format!("DELETE FROM {table} WHERE time < ?1"), [old])?;
     }
     connection.execute(
@@ -106,7 +109,7 @@ fn shrink(connection: &Connection, limits: &Limits) -> rusqlite::Result<()> {
         let files = "DELETE FROM files WHERE id IN \
              (SELECT id FROM files WHERE present = 0 ORDER BY id LIMIT ?1)";
         let mut went = connection.execute(&versions, [PART])?;
-        for table in ["firings", "runs", "findings"] {
+        for table in ["firings", "runs", "requests", "findings"] {
             if went == 0 {
                 went = connection.execute(&part(table), [PART])?;
             }
@@ -138,6 +141,7 @@ fn forget_processes(connection: &Connection) -> rusqlite::Result<()> {
              SELECT writer FROM changes WHERE writer IS NOT NULL \
              UNION SELECT requester FROM changes WHERE requester IS NOT NULL \
              UNION SELECT process FROM runs WHERE process IS NOT NULL \
+             UNION SELECT author FROM requests WHERE author IS NOT NULL \
              UNION SELECT process FROM lineage \
              UNION SELECT spawner FROM processes JOIN needed USING (id) \
                  WHERE spawner IS NOT NULL \
@@ -147,7 +151,8 @@ fn forget_processes(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute(
         "DELETE FROM boots WHERE id NOT IN (SELECT boot FROM processes) \
          AND id NOT IN (SELECT boot FROM changes) AND id NOT IN (SELECT boot FROM agents) \
-         AND id NOT IN (SELECT boot FROM firings) AND id NOT IN (SELECT boot FROM runs)",
+         AND id NOT IN (SELECT boot FROM firings) AND id NOT IN (SELECT boot FROM runs) \
+         AND id NOT IN (SELECT boot FROM requests)",
         [],
     )?;
     Ok(())

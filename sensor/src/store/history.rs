@@ -7,10 +7,11 @@ use rusqlite::{Connection, Row};
 use super::database::{FILE, connect_to_read};
 use super::error::StoreError;
 use super::memory::{VERSION_COLUMNS, VersionRow};
-use super::note::FindingNote;
+use super::note::{FindingNote, RequestNote};
 use super::packaging::PackagingWords;
 use super::process::Processes;
-use super::words::{self, LEARNED, TriggerWords, unsigned};
+use super::requests;
+use super::words::{self, AskedWords, LEARNED, TriggerWords, unsigned};
 use crate::event::{Actor, Packaging, Trigger};
 
 /// A look at the store.
@@ -61,12 +62,25 @@ pub struct Version {
     pub sha256: Option<String>,
     /// Who wrote it.
     pub writer: VersionWriter,
-    /// Who asked the writer for it, and by which method.
-    pub requester: Option<(Actor, Option<String>)>,
+    /// Who asked the writer for it.
+    pub requester: Option<Requester>,
     /// What package managers had to do with it.
     pub packaging: Option<Packaging>,
     /// `metadata.uid` of the change.
     pub uid: Option<String>,
+}
+
+/// Who asked for a version of a file.
+#[derive(Clone, Debug)]
+pub struct Requester {
+    /// Who.
+    pub by: Actor,
+    /// By which method.
+    pub method: Option<String>,
+    /// When, in nanoseconds since the epoch; 0 if that is not kept.
+    pub time: u64,
+    /// Why it is not certain.
+    pub doubt: Option<String>,
 }
 
 /// One start of a unit.
@@ -275,6 +289,15 @@ impl History {
         })
     }
 
+    /// Who asked for starts of a unit, newest first.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn requests(&self, unit: &str, limit: u32) -> Result<Vec<RequestNote>, LookupError> {
+        self.ask(|| requests::of_unit(&self.connection, &self.boot, unit, limit))
+    }
+
     /// A finding by its uid.
     ///
     /// # Errors
@@ -358,7 +381,14 @@ fn version(
         (None, None) if row.verb == LEARNED => VersionWriter::Before,
         (None, None) => VersionWriter::UnknownSince(row.time),
     };
-    let requester = actor(row.requester)?.map(|actor| (actor, row.request));
+    let asked = row.about.asked.as_ref();
+    let (doubt, asked_at) = asked.map(AskedWords::doubt).unwrap_or_default();
+    let requester = actor(row.requester)?.map(|by| Requester {
+        by,
+        method: row.request,
+        time: asked_at,
+        doubt: doubt.map(str::to_owned),
+    });
     Ok(Version {
         path: row.path,
         class: row.class,

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::lineage::{self, Remembered};
+use super::note::RequestNote;
 use super::packaging::PackagingWords;
 use super::process::Processes;
+use super::requests;
 use super::words::{self, LEARNED, TriggerWords, unsigned};
 use super::write::AboutVersion;
 use crate::event::{
@@ -91,6 +93,8 @@ pub struct Memory {
     pub told: Vec<(Manager, String, usize)>,
     /// Starts of units in this boot, oldest first.
     pub runs: Vec<PastRun>,
+    /// Starts and reloads that were asked for in this boot, oldest first.
+    pub requests: Vec<RequestNote>,
     /// Processes of this boot.
     pub lineage: Remembered,
 }
@@ -112,6 +116,7 @@ pub(super) fn read(connection: &Connection, boot: &str) -> rusqlite::Result<Memo
         told: told(connection, &changes)?,
         changes,
         runs: runs(connection, boot)?,
+        requests: requests::of_boot(connection, boot)?,
         lineage: lineage::read(connection, boot)?,
     })
 }
@@ -227,7 +232,15 @@ impl VersionRow {
             None => None,
         };
         let packaging = PackagingWords::read(self.packaging.as_deref(), writer.as_ref());
-        let about = self.about;
+        let mut about = self.about;
+        let asked = about.asked.take().zip(self.request);
+        let on_behalf_of = match self.requester {
+            Some(row) => processes
+                .actor(row)?
+                .zip(asked)
+                .map(|(author, (asked, method))| asked.on_behalf_of(author, method, here)),
+            None => None,
+        };
         let link = self.target.as_ref().map(|text| LinkTarget {
             text: text.clone(),
             path: about.link_path,
@@ -266,7 +279,7 @@ impl VersionRow {
                 process: Arc::new(Process::unknown(time)),
                 ancestry: Vec::new(),
             }),
-            on_behalf_of: None,
+            on_behalf_of: on_behalf_of.map(Box::new),
             content: Some(Box::new(content)),
             between: self.after.map(|after| Between {
                 after: Timestamp {

@@ -20,6 +20,7 @@ mod memory;
 mod note;
 mod packaging;
 mod process;
+mod requests;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ mod write;
 pub use bounds::Limits;
 pub use database::{Database, FILE, Opened};
 pub use error::StoreError;
-pub use history::{FiringRow, History, LookupError, RunRow, Version, VersionWriter};
+pub use history::{FiringRow, History, LookupError, Requester, RunRow, Version, VersionWriter};
 pub use lineage::Remembered;
 pub use memory::{Content, KnownFile, Memory, PastChange, PastRun};
 pub use note::{

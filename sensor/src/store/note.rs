@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::event::{
-    Actor, Change, Manager, Packaging, Process, ProcessKey, SystemdContext, Timestamp, Trigger,
+    Actor, Change, Login, Manager, Packaging, Process, ProcessKey, RequestClass, SystemdContext,
+    Timestamp, Trigger,
 };
 use crate::systemd::load_path::Serves;
 
@@ -12,7 +13,7 @@ use crate::systemd::load_path::Serves;
 pub enum Note {
     /// A file changed.
     Change(Box<ChangeNote>),
-    /// It became known who asked for a change.
+    /// Somebody asked a manager to start units, or to read them anew.
     Request(Box<RequestNote>),
     /// It became known which package a changed file belongs to.
     Package(Box<PackageNote>),
@@ -57,14 +58,12 @@ impl Note {
     /// Whether it is committed at once: the others may wait for company.
     #[must_use]
     pub fn is_urgent(&self) -> bool {
-        matches!(
-            self,
-            Self::Change(_)
-                | Self::Request(_)
-                | Self::Package(_)
-                | Self::Told { .. }
-                | Self::Finding(_)
-        )
+        match self {
+            Self::Change(_) | Self::Package(_) | Self::Told { .. } | Self::Finding(_) => true,
+            // Anybody may ask: what is only perhaps done does not keep the disk busy.
+            Self::Request(request) => request.is_trusted(),
+            _ => false,
+        }
     }
 }
 
@@ -79,20 +78,35 @@ pub struct ChangeNote {
     pub serves: Serves,
     /// What.
     pub change: Arc<Change>,
-    /// Who asked the writer for it, and by which method.
-    pub request: Option<(Actor, String)>,
 }
 
-/// Who asked for a change that is kept already. Requests can become known after the change they led
-/// to.
+/// A request whose author matters for longer than until it is carried out.
 #[derive(Clone, Debug)]
 pub struct RequestNote {
-    /// `metadata.uid` of the change.
-    pub change: String,
+    /// `metadata.uid` of its event.
+    pub uid: String,
+    /// When. Of another boot the time since boot is 0.
+    pub time: Timestamp,
+    /// Who was asked.
+    pub manager: Manager,
     /// Who asked.
     pub by: Actor,
-    /// By which method: `EnableUnitFiles`.
+    /// Where the author's session comes from.
+    pub login: Login,
+    /// By which method, or signal: `StartUnit`, `SIGHUP`.
     pub method: String,
+    /// What for.
+    pub class: RequestClass,
+    /// The units to start.
+    pub units: Vec<String>,
+}
+
+impl RequestNote {
+    /// Whether PID 1 does it without asking anybody.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        self.manager == Manager::System && self.by.process.euid == 0
+    }
 }
 
 /// Which package the file of a change belongs to, of a change that is kept already: dpkg enters

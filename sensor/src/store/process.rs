@@ -159,6 +159,14 @@ impl About {
     }
 }
 
+/// Nobody in particular.
+pub(super) fn nobody() -> Actor {
+    Actor {
+        process: Arc::new(Process::unknown(Timestamp::default())),
+        ancestry: Vec::new(),
+    }
+}
+
 /// The row of a boot.
 pub(super) fn boot_row(connection: &Connection, boot: &str) -> rusqlite::Result<i64> {
     let found = connection

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Transaction};
 
 /// One step for each version: the first makes an empty database version 1, each other makes of
 /// its predecessor's layout its own. A step that was released is never changed.
-const STEPS: [&str; 3] = [V1, V2, V3];
+const STEPS: [&str; 4] = [V1, V2, V3, V4];
 
 /// The version that this program writes (`PRAGMA user_version`).
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -121,6 +121,26 @@ CREATE TABLE lineage (                     -- processes that lived when last loo
 /// What package managers had to do with it.
 const V3: &str = "
 ALTER TABLE changes ADD COLUMN packaging TEXT; -- JSON
+";
+
+/// Who asked for starts and reloads.
+const V4: &str = "
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,              -- of the event
+    boot INTEGER NOT NULL REFERENCES boots,
+    time INTEGER NOT NULL,
+    since_boot INTEGER NOT NULL,
+    manager TEXT NOT NULL,
+    trusted INTEGER NOT NULL,              -- whether PID 1 does it without asking anybody
+    method TEXT NOT NULL,
+    class TEXT NOT NULL,
+    units TEXT NOT NULL,                   -- JSON
+    author INTEGER REFERENCES processes,
+    about TEXT NOT NULL                    -- JSON
+);
+CREATE INDEX requests_by_trust ON requests (trusted, id);
+CREATE INDEX requests_by_author ON requests (author);
 ";
 
 /// The version of a database; 0 of an empty one.

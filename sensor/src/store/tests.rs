@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::event::{
-    Actor, Change, FileClass, FileIdentity, Grade, Manager, Origin, PackageFile, Packaging,
-    Process, ProcessKey, Shipped, Tier, Timestamp, Transaction, Trigger, TriggerType, Verb,
+    Actor, Change, FileClass, FileIdentity, Grade, Login, Manager, OnBehalfOf, Origin, PackageFile,
+    Packaging, Process, ProcessKey, RequestClass, Shipped, Tier, Timestamp, Transaction, Trigger,
+    TriggerType, Verb,
 };
 use crate::systemd::load_path::Serves;
 
@@ -96,7 +97,6 @@ fn changed(uid: &str, seconds: u64, change: Change) -> Note {
         time: at(seconds),
         serves: Serves::System,
         change: Arc::new(change),
-        request: None,
     }))
 }
 
@@ -272,33 +272,126 @@ fn packaging_is_remembered_also_when_it_comes_later() {
     );
 }
 
-#[test]
-fn the_requester_can_come_later() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut opened = open(dir.path(), BOOT);
-    let pid1 = Actor {
+fn pid_1() -> Actor {
+    Actor {
         process: Arc::new(process(1, 1, "init", None)),
         ancestry: Vec::new(),
-    };
-    let note = changed("7", 1, change(UNIT, Verb::Symlink, None, pid1));
-    let request = Note::Request(Box::new(RequestNote {
-        change: "7".to_owned(),
-        by: tee(),
+    }
+}
+
+fn login() -> Login {
+    Login {
+        tty: Some("pts/3".to_owned()),
+        peer: Some(([192, 0, 2, 7], 50_000).into()),
+    }
+}
+
+#[test]
+fn who_asked_for_a_change_outlives_the_boot() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), BOOT);
+    let mut link = change(UNIT, Verb::Symlink, None, pid_1());
+    link.on_behalf_of = Some(Box::new(OnBehalfOf {
+        author: tee(),
+        login: login(),
+        grade: Grade::Probable,
         method: "EnableUnitFiles".to_owned(),
+        class: RequestClass::Enable,
+        event_uid: "6".to_owned(),
+        time: at(1),
+        doubt: Some("requests were lost"),
     }));
-    let nothing = Note::Request(Box::new(RequestNote {
-        change: "never told".to_owned(),
-        by: tee(),
-        method: "Reload".to_owned(),
-    }));
-    opened.database.keep(&[note, request, nothing]).unwrap();
-    let history = History::open(dir.path(), BOOT).unwrap();
+    opened.database.keep(&[changed("7", 2, link)]).unwrap();
+    drop(opened);
+
+    let history = History::open(dir.path(), LATER).unwrap();
     let version = history.versions(UNIT).unwrap().remove(0);
-    let (by, method) = version.requester.unwrap();
-    assert_eq!(by.process.key.tgid, 1001);
-    assert_eq!(by.ancestry.len(), 2);
-    assert_eq!(method.as_deref(), Some("EnableUnitFiles"));
+    let requester = version.requester.unwrap();
+    assert_eq!(requester.by.process.key.tgid, 1001);
+    assert_eq!(requester.by.ancestry.len(), 2);
+    assert_eq!(requester.method.as_deref(), Some("EnableUnitFiles"));
+    assert_eq!(requester.time, at(1).wall);
+    assert_eq!(requester.doubt.as_deref(), Some("requests were lost"));
     assert!(matches!(version.writer, VersionWriter::Known(writer) if writer.process.key.tgid == 1));
+
+    for (boot, here) in [(BOOT, true), (LATER, false)] {
+        let memory = open(dir.path(), boot).memory;
+        let of = memory.changes[0].change.on_behalf_of.clone().unwrap();
+        assert_eq!(of.author.process.key, tee().process.key);
+        assert_eq!(of.author.ancestry.len(), 2);
+        assert_eq!(
+            (of.class, of.grade),
+            (RequestClass::Enable, Grade::Probable)
+        );
+        assert_eq!(
+            (of.method.as_str(), of.event_uid.as_str()),
+            ("EnableUnitFiles", "6")
+        );
+        assert_eq!(of.login, login());
+        assert_eq!(of.time.wall, at(1).wall);
+        assert_eq!(of.time.boot, if here { at(1).boot } else { 0 });
+    }
+}
+
+fn start(uid: &str, seconds: u64, euid: u32) -> RequestNote {
+    let mut by = tee();
+    Arc::make_mut(&mut by.process).euid = euid;
+    RequestNote {
+        uid: uid.to_owned(),
+        time: at(seconds),
+        manager: Manager::System,
+        by,
+        login: login(),
+        method: "StartUnit".to_owned(),
+        class: RequestClass::Start,
+        units: vec!["upd.timer".to_owned(), "other.service".to_owned()],
+    }
+}
+
+#[test]
+fn who_asked_for_a_start_is_known_to_the_next_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut opened = open(dir.path(), BOOT);
+    let note = |note: RequestNote| Note::Request(Box::new(note));
+    let reload = RequestNote {
+        method: "SIGHUP".to_owned(),
+        class: RequestClass::Reload,
+        units: Vec::new(),
+        ..start("r-2", 12, 0)
+    };
+    let user = RequestNote {
+        manager: Manager::User(1000),
+        ..start("r-3", 14, 1000)
+    };
+    let notes = [note(start("r-1", 10, 0)), note(reload), note(user)];
+    assert!(notes[0].is_urgent() && !notes[2].is_urgent());
+    opened.database.keep(&notes).unwrap();
+    // A second try is no second request.
+    opened.database.keep(&notes).unwrap();
+    opened.database.tidy(NOW).unwrap();
+    drop(opened);
+
+    let memory = open(dir.path(), BOOT).memory;
+    let uids: Vec<_> = memory.requests.iter().map(|one| one.uid.as_str()).collect();
+    assert_eq!(uids, ["r-1", "r-2", "r-3"]);
+    let first = &memory.requests[0];
+    assert_eq!(first.time, at(10));
+    assert_eq!(first.units, ["upd.timer", "other.service"]);
+    assert_eq!((first.class, &first.login), (RequestClass::Start, &login()));
+    assert_eq!(first.by.process.key, tee().process.key);
+    assert_eq!(first.by.ancestry.len(), 2);
+    assert_eq!(memory.requests[1].method, "SIGHUP");
+    assert_eq!(memory.requests[2].manager, Manager::User(1000));
+
+    // After a boot nothing runs because of it any more; it is told who asks.
+    assert!(open(dir.path(), LATER).memory.requests.is_empty());
+    let history = History::open(dir.path(), LATER).unwrap();
+    let found = history.requests("upd.timer", 9).unwrap();
+    let uids: Vec<_> = found.iter().map(|one| one.uid.as_str()).collect();
+    assert_eq!(uids, ["r-3", "r-1"]);
+    assert_eq!(found[1].time, Timestamp { boot: 0, ..at(10) });
+    assert_eq!(found[1].by.process.boot.as_deref(), Some(BOOT));
+    assert!(history.requests("upd", 9).unwrap().is_empty());
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
-    FileClass, Grade, Manager, Origin, SystemdContext, Tier, Timestamp, Trigger, TriggerType, Verb,
+    FileClass, Grade, Login, Manager, OnBehalfOf, Origin, RequestClass, SystemdContext, Tier,
+    Timestamp, Trigger, TriggerType, Verb,
 };
 use crate::systemd::load_path::Serves;
 
@@ -48,6 +49,26 @@ const ORIGINS: [(Origin, &str); 4] = [
     (Origin::Unknown, "unknown"),
 ];
 const GRADES: [Grade; 4] = [Grade::None, Grade::Hint, Grade::Probable, Grade::Certain];
+const REQUESTS: [RequestClass; 18] = [
+    RequestClass::Start,
+    RequestClass::Stop,
+    RequestClass::Create,
+    RequestClass::Enable,
+    RequestClass::Disable,
+    RequestClass::Set,
+    RequestClass::Environment,
+    RequestClass::Reload,
+    RequestClass::Attach,
+    RequestClass::Kill,
+    RequestClass::Mount,
+    RequestClass::Linger,
+    RequestClass::Shell,
+    RequestClass::Portable,
+    RequestClass::Control,
+    RequestClass::Read,
+    RequestClass::Unknown,
+    RequestClass::Undecoded,
+];
 const TRIGGERS: [TriggerType; 9] = [
     TriggerType::Timer,
     TriggerType::Path,
@@ -79,6 +100,18 @@ pub(super) fn to_class(word: &str) -> Option<FileClass> {
 
 pub(super) fn to_tier(word: &str) -> Option<Tier> {
     TIERS.into_iter().find(|tier| tier.as_str() == word)
+}
+
+pub(super) fn to_request(word: &str) -> RequestClass {
+    let mut classes = REQUESTS.into_iter();
+    let class = classes.find(|class| class.as_str() == word);
+    class.unwrap_or(RequestClass::Unknown)
+}
+
+pub(super) fn to_grade(word: &str) -> Grade {
+    let mut grades = GRADES.into_iter();
+    let grade = grades.find(|grade| grade.as_str() == word);
+    grade.unwrap_or(Grade::None)
 }
 
 pub(super) fn origin(origin: Origin) -> &'static str {
@@ -154,9 +187,6 @@ impl TriggerWords {
 
     pub(super) fn trigger(self, this_boot: bool) -> Trigger {
         let kind = TRIGGERS.into_iter().find(|kind| kind.as_str() == self.kind);
-        let grade = GRADES
-            .into_iter()
-            .find(|grade| grade.as_str() == self.grade);
         Trigger {
             kind: kind.unwrap_or(TriggerType::Unknown),
             unit: self.unit,
@@ -164,8 +194,89 @@ impl TriggerWords {
                 wall,
                 boot: if this_boot { boot } else { 0 },
             }),
-            grade: grade.unwrap_or(Grade::None),
+            grade: to_grade(&self.grade),
             evidence: self.evidence,
+        }
+    }
+}
+
+/// Where a session comes from, as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct LoginWords {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tty: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<std::net::SocketAddr>,
+}
+
+impl LoginWords {
+    pub(super) fn of(login: &Login) -> Self {
+        Self {
+            tty: login.tty.clone(),
+            peer: login.peer,
+        }
+    }
+
+    pub(super) fn login(self) -> Login {
+        Login {
+            tty: self.tty,
+            peer: self.peer,
+        }
+    }
+}
+
+/// The request behind a change, beside its author and method, as JSON.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct AskedWords {
+    class: String,
+    grade: String,
+    uid: String,
+    /// Nanoseconds since the epoch, and since boot.
+    time: (u64, u64),
+    login: LoginWords,
+    /// For people: why it is not certain.
+    doubt: Option<String>,
+}
+
+impl AskedWords {
+    pub(super) fn of(of: &OnBehalfOf) -> Self {
+        Self {
+            class: of.class.as_str().to_owned(),
+            grade: of.grade.as_str().to_owned(),
+            uid: of.event_uid.clone(),
+            time: (of.time.wall, of.time.boot),
+            login: LoginWords::of(&of.login),
+            doubt: of.doubt.map(str::to_owned),
+        }
+    }
+
+    /// Why it is not certain, and when it was asked, in nanoseconds since the epoch.
+    pub(super) fn doubt(&self) -> (Option<&str>, u64) {
+        (self.doubt.as_deref(), self.time.0)
+    }
+
+    /// Why it is not certain was told with the change.
+    pub(super) fn on_behalf_of(
+        self,
+        author: crate::event::Actor,
+        method: String,
+        this_boot: bool,
+    ) -> OnBehalfOf {
+        let (wall, boot) = self.time;
+        OnBehalfOf {
+            author,
+            login: self.login.login(),
+            grade: to_grade(&self.grade),
+            method,
+            class: to_request(&self.class),
+            event_uid: self.uid,
+            time: Timestamp {
+                wall,
+                boot: if this_boot { boot } else { 0 },
+            },
+            doubt: None,
         }
     }
 }
@@ -231,6 +342,9 @@ mod tests {
         }
         for class in CLASSES {
             assert_eq!(to_class(class.as_str()), Some(class));
+        }
+        for class in REQUESTS {
+            assert_eq!(to_request(class.as_str()), class);
         }
         for manager in [
             Manager::System,

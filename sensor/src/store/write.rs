@@ -1,14 +1,15 @@
 //! From notes to rows.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use super::bounds::{Limits, trim_versions};
 use super::lineage;
-use super::note::{ChangeNote, FindingNote, FiringNote, Note, PackageNote, RequestNote, RunNote};
+use super::note::{ChangeNote, FindingNote, FiringNote, Note, PackageNote, RunNote};
 use super::packaging::PackagingWords;
 use super::process::{actor_row, boot_row};
-use super::words::{self, LEARNED, TriggerWords, signed};
+use super::requests;
+use super::words::{self, AskedWords, LEARNED, TriggerWords, signed};
 use crate::event::{Actor, Change, FileClass, Verb};
 use crate::systemd::load_path::Serves;
 
@@ -32,6 +33,9 @@ pub(super) struct AboutVersion {
     pub(super) link_path: Option<String>,
     pub(super) link_sha256: Option<String>,
     pub(super) gap: Option<String>,
+    /// The request that the writer carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) asked: Option<AskedWords>,
 }
 
 impl AboutVersion {
@@ -56,6 +60,7 @@ impl AboutVersion {
             link_path: link.and_then(|link| link.path.clone()),
             link_sha256: link.and_then(|link| link.sha256.clone()),
             gap: content.and_then(|content| content.gap.clone()),
+            asked: change.on_behalf_of.as_deref().map(AskedWords::of),
         }
     }
 }
@@ -69,7 +74,7 @@ pub(super) fn note(
 ) -> rusqlite::Result<()> {
     match note {
         Note::Change(change) => self::change(connection, boot, limits, change),
-        Note::Request(request) => self::request(connection, boot, request),
+        Note::Request(request) => requests::write(connection, boot, limits, request),
         Note::Package(package) => self::package(connection, package),
         Note::Told { manager, unit, uid } => connection
             .execute(
@@ -119,9 +124,9 @@ fn change(
         boot: boot_row(connection, boot)?,
         note,
     };
-    if let Some((by, method)) = &note.request {
-        row.requester = writer(by)?;
-        row.method = Some(method);
+    if let Some(of) = &change.on_behalf_of {
+        row.requester = writer(&of.author)?;
+        row.method = Some(&of.method);
     }
     let moved_from = change
         .from
@@ -324,19 +329,6 @@ impl ChangeRow<'_> {
             .execute([connection.last_insert_rowid()])
             .map(drop)
     }
-}
-
-fn request(connection: &Connection, boot: &str, note: &RequestNote) -> rusqlite::Result<()> {
-    let known: Option<i64> = connection
-        .prepare_cached("SELECT id FROM changes WHERE uid = ?1")?
-        .query_row([&note.change], |row| row.get(0))
-        .optional()?;
-    let Some(change) = known else { return Ok(()) };
-    let requester = actor_row(connection, boot, &note.by.process, &note.by.ancestry)?;
-    connection
-        .prepare_cached("UPDATE changes SET requester = ?2, request = ?3 WHERE id = ?1")?
-        .execute(params![change, requester, note.method])
-        .map(drop)
 }
 
 fn package(connection: &Connection, note: &PackageNote) -> rusqlite::Result<()> {

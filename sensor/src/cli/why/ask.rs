@@ -11,7 +11,7 @@ use super::tree::Node;
 use crate::emit::{compact, ocsf};
 use crate::event::{Actor, Manager, Process, Trigger};
 use crate::host::{clock::ClockAnchor, mounts::Mounts, procs, users::Users};
-use crate::store::{FindingNote, History, RunRow, Version, VersionWriter};
+use crate::store::{FindingNote, History, RequestNote, RunRow, Version, VersionWriter};
 use crate::systemd::installed::Installed;
 use crate::systemd::load_paths::LoadPaths;
 use crate::systemd::presence::load_paths_of_host;
@@ -19,6 +19,8 @@ use crate::systemd::unit_name::{UnitName, UnitType, defining_names};
 
 /// Starts of a unit that are shown.
 const RUNS: u32 = 5;
+/// Most requests for a unit that are shown.
+const REQUESTS: u32 = 4;
 /// Deepest nesting of units that lead to one another.
 const DEPTH: usize = 4;
 
@@ -128,6 +130,9 @@ impl<'a> Asker<'a> {
                 }
             }
         }
+        for request in self.history.requests(unit, REQUESTS)? {
+            node.children.push(self.request(&request));
+        }
         for run in &runs {
             node.children.push(self.run(run));
         }
@@ -216,12 +221,41 @@ impl<'a> Asker<'a> {
         if let Some(packaging) = &version.packaging {
             package::notes(&mut node, packaging);
         }
-        if let Some((by, method)) = &version.requester {
-            let link = format!("asked {}", method.as_deref().unwrap_or_default());
+        if let Some(requester) = &version.requester {
+            let by = &requester.by;
+            let link = format!("asked {}", requester.method.as_deref().unwrap_or_default());
             let mut asked = Node::new(link.trim_end(), compact::who(&by.process, &by.ancestry));
+            if requester.time != 0 {
+                asked = self.at(asked, requester.time);
+            }
+            if let Some(doubt) = &requester.doubt {
+                asked.note(format!("probably: {doubt}"));
+            }
             asked.facts = ocsf::who(by);
             node.children.push(asked);
         }
+        node
+    }
+
+    /// Who asked for a start.
+    fn request(&self, request: &RequestNote) -> Node {
+        let by = &request.by;
+        let link = format!("asked {}", request.method);
+        let node = Node::new(&link, compact::who(&by.process, &by.ancestry));
+        let mut node = self.at(node, request.time.wall);
+        if let Some(peer) = request.login.peer {
+            node.note(format!("from {peer}"));
+        }
+        if request.manager == Manager::System && by.process.euid != 0 {
+            node.note("the manager may have refused this user");
+        }
+        node.facts = json!({
+            "method": request.method,
+            "class": request.class.as_str(),
+            "event_uid": request.uid,
+            "peer": request.login.peer.map(|peer| peer.to_string()),
+            "author": ocsf::who(by),
+        });
         node
     }
 

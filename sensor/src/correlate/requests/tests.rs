@@ -1,5 +1,7 @@
 use super::*;
-use crate::event::{Actor, FileIdentity, Login, Process, Request, Tier, TransientUnit};
+use crate::event::{
+    Actor, FileClass, FileIdentity, Login, Process, Request, Tier, TransientUnit, Verb,
+};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -245,7 +247,7 @@ fn a_flood_hides_nobody_else() {
     }
     assert!(requests.recent.len() <= REQUESTS_MAX);
     assert!(requests.by_author.len() <= REQUESTS_MAX);
-    assert!(requests.starts.len() <= UNITS_MAX && requests.order.len() <= UNITS_MAX);
+    assert!(requests.trusted.len() <= lasting::UNITS_MAX);
 }
 
 #[test]
@@ -275,4 +277,38 @@ fn starts_and_reloads_have_authors() {
         told(requests.of_reload(&manager, at(3).boot, at(9).boot)),
         None
     );
+}
+
+#[test]
+fn a_user_pushes_nobodys_starts_out() {
+    let start = |unit: &str| message(RequestClass::Start, "StartUnit", &[unit]);
+    let mut requests = requests([(10, 0, start("a.timer"))]);
+    for number in 0..10_000 {
+        let unit = format!("n{number}.service");
+        for unit in ["a.timer", &unit] {
+            requests.asked(format!("f{number}"), at(2), asked(66, 1000, start(unit)));
+        }
+    }
+    let of = requests.of_start(&Manager::System, "a.timer", 0, at(9).boot);
+    assert_eq!(told(of).map(|(pid, _)| pid), Some(10));
+}
+
+#[test]
+fn what_an_earlier_agent_saw_counts() {
+    let start = message(RequestClass::Start, "StartUnit", &["a.timer"]);
+    let reload = message(RequestClass::Reload, "Reload", &[]);
+    let read = message(RequestClass::Read, "GetUnit", &["a.timer"]);
+    let mut requests = Requests::default();
+    for (number, means) in [start, reload, read].into_iter().enumerate() {
+        let asked = asked(10, 0, means);
+        let time = at(number as u64);
+        if let Some(lasting) = Lasting::of("r", time, &asked) {
+            requests.recall(lasting);
+        }
+    }
+    let manager = Manager::System;
+    let of = requests.of_start(&manager, "a.timer", 0, at(9).boot);
+    assert_eq!(told(of), Some((10, Grade::Certain)));
+    let of = requests.of_reload(&manager, 0, at(9).boot).unwrap();
+    assert_eq!((of.method.as_str(), of.time), ("Reload", at(1)));
 }

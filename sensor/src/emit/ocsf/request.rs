@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::common::{Actor, Ancestry, Metadata, ProcessObject, Text};
 use super::unmapped::{Who, lineage};
 use crate::emit::words::AskedMessage;
-use crate::event::{Asked, Event, Login, Manager, Means, OnBehalfOf, Request};
+use crate::event::{Asked, Event, Login, Manager, Means, OnBehalfOf, Process, Request};
 
 #[derive(Serialize)]
 pub(super) struct RequestActivity<'a> {
@@ -49,7 +49,7 @@ struct RequestObject<'a> {
 }
 
 #[derive(Serialize)]
-struct LoginObject<'a> {
+pub(super) struct LoginObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     auid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,23 +101,25 @@ pub(super) fn asked<'a>(event: &'a Event, asked: &'a Asked, boot: &'a str) -> Re
                 socket: asked.socket.as_deref(),
                 tier: asked.tier.as_str(),
                 author: Who::actor(author),
-                login: login(asked),
+                login: LoginObject::new(&author.process, &asked.login),
                 message: asked.request(),
             },
         },
     }
 }
 
-fn login(asked: &Asked) -> Option<LoginObject<'_>> {
-    let Login { tty, peer } = &asked.login;
-    let process = &asked.author.process;
-    let any = process.auid.is_some() || tty.is_some() || peer.is_some();
-    any.then(|| LoginObject {
-        auid: process.auid,
-        session: process.session,
-        tty: tty.as_deref(),
-        peer: peer.map(Text),
-    })
+impl<'a> LoginObject<'a> {
+    /// `None` where there is no login, as far as is known.
+    pub(super) fn new(process: &Process, login: &'a Login) -> Option<Self> {
+        let Login { tty, peer } = login;
+        let any = process.auid.is_some() || tty.is_some() || peer.is_some();
+        any.then(|| Self {
+            auid: process.auid,
+            session: process.session,
+            tty: tty.as_deref(),
+            peer: peer.map(Text),
+        })
+    }
 }
 
 /// `on_behalf_of` of a change.
@@ -130,6 +132,8 @@ pub(super) struct OnBehalfOfObject<'a> {
     grade: &'static str,
     event_uid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    login: Option<LoginObject<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     doubt: Option<&'static str>,
 }
 
@@ -141,6 +145,7 @@ impl<'a> OnBehalfOfObject<'a> {
             class: of.class.as_str(),
             grade: of.grade.as_str(),
             event_uid: &of.event_uid,
+            login: LoginObject::new(&of.author.process, &of.login),
             doubt: of.doubt,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::common::{CommandLine, Text, command_line, known, millis};
+use super::request::LoginObject;
 use crate::event::{
     Actor, Cause, CauseFile, Executable, Origin, Process, ProcessKey, SystemdContext, Trigger,
 };
@@ -227,6 +228,8 @@ struct CauseRequestObject<'a> {
     method: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login: Option<LoginObject<'a>>,
 }
 
 #[derive(Serialize)]
@@ -258,6 +261,10 @@ impl Serialize for Chain<'_> {
                 request: cause.request.as_ref().map(|request| CauseRequestObject {
                     method: &request.method,
                     unit: request.unit.as_deref(),
+                    login: cause
+                        .actor
+                        .as_ref()
+                        .and_then(|actor| LoginObject::new(&actor.process, &request.login)),
                 }),
                 unit: cause.unit.as_deref(),
                 event_uid: cause.event_uid.as_deref(),

@@ -126,3 +126,26 @@ fn it_never_outgrows_its_size() {
             .all(|past| past.change.writer.ancestry.len() == 2)
     );
 }
+
+#[test]
+fn what_anybody_asks_pushes_out_no_request_of_roots() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        requests: 3,
+        ..Limits::default()
+    };
+    let mut database = Database::open(dir.path(), BOOT, limits, NOW)
+        .unwrap()
+        .database;
+    let mut notes = vec![start("root", 1, 0)];
+    notes.extend((2..20).map(|n| start(&format!("u-{n}"), n, 1000)));
+    let notes: Vec<Note> = notes
+        .into_iter()
+        .map(|note| Note::Request(Box::new(note)))
+        .collect();
+    database.keep(&notes).unwrap();
+    let history = History::open(dir.path(), BOOT).unwrap();
+    let kept = history.requests("upd.timer", 99).unwrap();
+    let uids: Vec<_> = kept.iter().map(|note| note.uid.as_str()).collect();
+    assert_eq!(uids, ["u-19", "u-18", "u-17", "root"]);
+}
