@@ -11,9 +11,9 @@ use whodunit::{
     correlate::Seen,
     detect::{Detector, Tunables, catalogue},
     event::{
-        Actor, Change, Content, Diff, Executable, FileClass, FileIdentity, Finding, Grade, Origin,
-        PackageFile, Packaging, Process, ProcessKey, Severity, Shipped, Tier, Timestamp,
-        Transaction, UnitSettings, Verb,
+        Actor, Asked, Change, Content, Diff, Executable, FileClass, FileIdentity, Finding, Grade,
+        LinkKind, Login, Manager, Means, Origin, PackageFile, Packaging, Process, ProcessKey,
+        Request, RequestClass, Severity, Shipped, Tier, Timestamp, Transaction, UnitSettings, Verb,
     },
     systemd::load_path::Serves,
 };
@@ -552,4 +552,141 @@ fn the_documentation_lists_every_rule() {
     }
     let found = std::fs::read_to_string(path).expect("docs/FINDINGS.md can be read");
     assert!(found == wanted, "run this test with UPDATE_DOCS=1");
+}
+
+fn asked(means: Means, by: Process, ancestry: Vec<Process>, peer: Option<&str>) -> Asked {
+    Asked {
+        manager: Manager::System,
+        target: Arc::new(process(1, "/usr/lib/systemd/systemd", 0)),
+        author: Actor {
+            process: Arc::new(by),
+            ancestry: ancestry.into_iter().map(Arc::new).collect(),
+        },
+        login: Login {
+            tty: None,
+            peer: peer.map(|peer| peer.parse().expect("an address")),
+        },
+        means,
+        socket: None,
+        tier: Tier::Lsm,
+    }
+}
+
+fn message(class: RequestClass, method: &str, unit: &str) -> Means {
+    Means::Message(Box::new(Request {
+        class,
+        method: Some(method.to_owned()),
+        units: vec![unit.to_owned()],
+        ..Request::default()
+    }))
+}
+
+fn asked_for(asked: &[Asked], expected: bool) -> Vec<Finding> {
+    let mut detector = Detector::default();
+    for (number, asked) in asked.iter().enumerate() {
+        let uid = format!("r-{number}");
+        detector.asked(&uid, Timestamp::default(), asked, expected, 0);
+    }
+    detector.due(LATER)
+}
+
+const HUP: u32 = 1;
+const TERM: u32 = 15;
+const PEER: &str = "192.0.2.7:50122";
+
+#[test]
+fn a_reload_by_signal() {
+    let kill = || process(300, "/usr/bin/kill", 0);
+    let by = |signal, process| asked(Means::Signal(signal), process, Vec::new(), None);
+    let of = |asked: Asked, expected| {
+        let found = asked_for(&[asked], expected).pop();
+        found.map(|finding| (finding.rule.id, finding.severity))
+    };
+    let id = catalogue::MANAGER_RELOADED_BY_SIGNAL.id;
+    assert_eq!(of(by(HUP, kill()), false), Some((id, Severity::Medium)));
+    assert_eq!(of(by(TERM, kill()), false), Some((id, Severity::Medium)));
+    let expected = of(by(HUP, kill()), true);
+    assert_eq!(expected, Some((id, Severity::Informational)));
+    let mut user = by(HUP, kill());
+    user.manager = Manager::User(1000);
+    assert_eq!(of(user, false), Some((id, Severity::Low)));
+    // A user's manager ends by it.
+    let mut user = by(TERM, kill());
+    user.manager = Manager::User(1000);
+    assert_eq!(of(user, false), None);
+    // Other signals, managers that pass it on, and those who call the method.
+    assert_eq!(of(by(10, kill()), false), None);
+    let manager = process(900, "/usr/lib/systemd/systemd", 1000);
+    assert_eq!(of(by(HUP, manager), false), None);
+    let reload = message(RequestClass::Reload, "Reload", "");
+    assert_eq!(of(asked(reload, kill(), Vec::new(), None), false), None);
+
+    let findings = asked_for(&[by(HUP, kill()), by(HUP, kill())], false);
+    let [finding] = &findings[..] else {
+        panic!("the same is said once: {findings:?}");
+    };
+    let told = "kill(300) had PID 1 read its units anew by SIGHUP";
+    assert_eq!(finding.message, told);
+    assert_eq!(finding.cause[0].link, LinkKind::Reloaded);
+    assert_eq!(finding.related[0].uid, "r-0");
+}
+
+#[test]
+fn a_requester_over_ssh() {
+    let systemctl = || process(412, "/usr/bin/systemctl", 0);
+    let by = |means, peer| asked(means, systemctl(), Vec::new(), peer);
+    let of = |asked: Asked, expected| {
+        let found = asked_for(&[asked], expected).pop();
+        found.map(|finding| (finding.rule.id, finding.severity))
+    };
+    let id = catalogue::REQUESTER_OVER_SSH.id;
+    let start = |unit| message(RequestClass::Start, "StartUnit", unit);
+    let enable = |unit| message(RequestClass::Enable, "EnableUnitFiles", unit);
+    for (means, severity) in [
+        (start("a.timer"), Severity::Medium),
+        (enable("a.timer"), Severity::Medium),
+        (enable("a.service"), Severity::Low),
+        (start("a.service"), Severity::Informational),
+    ] {
+        let found = of(by(means.clone(), Some(PEER)), false);
+        assert_eq!(found, Some((id, severity)), "{means:?}");
+        assert_eq!(of(by(means, None), false), None, "nobody came from afar");
+    }
+    let expected = of(by(start("a.timer"), Some(PEER)), true);
+    assert_eq!(expected, Some((id, Severity::Informational)));
+    for (class, method) in [
+        (RequestClass::Start, "RestartUnit"),
+        (RequestClass::Stop, "StopUnit"),
+        (RequestClass::Reload, "Reload"),
+        (RequestClass::Undecoded, "x"),
+    ] {
+        let means = message(class, method, "a.timer");
+        assert_eq!(of(by(means, Some(PEER)), false), None, "{method}");
+    }
+    // By `systemctl -H`.
+    let bridge = process(80, "/usr/bin/systemd-stdio-bridge", 0);
+    let remote = asked(start("a.service"), bridge, Vec::new(), Some(PEER));
+    assert_eq!(of(remote, false), Some((id, Severity::Low)));
+    // A user may be refused by PID 1, and may do anything with a manager of one's own.
+    let user = || process(7, "/usr/bin/systemctl", 1000);
+    let asks = asked(start("a.timer"), user(), Vec::new(), Some(PEER));
+    assert_eq!(asked_for(&[asks], false)[0].grade, Grade::Probable);
+    let mut own = asked(start("a.timer"), user(), Vec::new(), Some(PEER));
+    own.manager = Manager::User(1000);
+    assert_eq!(of(own, false), Some((id, Severity::Low)));
+
+    // `enable --now` is one deed, and the worst of it counts.
+    let both = [
+        by(enable("a.timer"), Some(PEER)),
+        by(start("a.timer"), Some(PEER)),
+    ];
+    let findings = asked_for(&both, false);
+    let [finding] = &findings[..] else {
+        panic!("{findings:?}");
+    };
+    let told = "systemctl(412) asked PID 1 for EnableUnitFiles a.timer, in a session over SSH from \
+                192.0.2.7:50122";
+    assert_eq!(finding.message, told);
+    assert_eq!(finding.timer.as_deref(), Some("a.timer"));
+    assert_eq!(finding.cause[0].link, LinkKind::Enabled);
 }

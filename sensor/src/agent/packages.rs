@@ -46,6 +46,8 @@ const SCRIPTS: [&str; 5] = [
 ];
 /// The one that puts Debian's files into their places.
 const DPKG: &str = "/usr/bin/dpkg";
+/// Programs of systemd's own that signal managers.
+const TOOLS: [&str; 2] = ["/usr/bin/systemctl", "/usr/lib/systemd/systemd-shutdown"];
 /// Where dpkg keeps the scripts of packages.
 const MAINTAINER_SCRIPTS: &str = "/var/lib/dpkg/info/";
 /// Largest program that is compared with its package's.
@@ -129,6 +131,24 @@ impl PackageManagers {
             verified,
             package,
         })
+    }
+
+    /// Whether a request comes from a verified run of a package manager; or, if it is a signal, from a
+    /// tool of systemd's that is as its package shipped it.
+    pub(crate) fn asks_as_expected(
+        &mut self,
+        author: &Actor,
+        signal: bool,
+        mounts: &Mounts,
+    ) -> bool {
+        let run = self.transaction(author, mounts);
+        if run.is_some_and(|run| run.verified && run.package.is_some()) {
+            return true;
+        }
+        let process = &author.process;
+        let path = process.exe.as_ref().map(|exe| exe.path.as_str());
+        let tool = path.is_some_and(|path| TOOLS.contains(&path));
+        signal && tool && self.is_shipped(process, mounts)
     }
 
     /// Whether a package manager's process runs what a package of this host shipped.

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     correlate::Lasting,
+    detect::Detector,
     event::{Actor, Asked, Body, Event, Health, Login, Manager, Means, Process, ProcessKey, Tier},
     host::peer,
     kernel::{ConnectSeen, Listener, MessageSeen, SignalSeen, SocketSeen, Sockets, TaskSeen},
@@ -276,6 +277,15 @@ impl Agent {
         if let Body::Asked(asked) = body {
             if let Some(lasting) = Lasting::of(&uid, time, &asked) {
                 self.keeper.request(&lasting);
+            }
+            if Detector::concerns(&asked) {
+                let signal = matches!(asked.means, Means::Signal(_));
+                let mounts = &self.facts.mounts;
+                let expected = self
+                    .packages
+                    .asks_as_expected(&asked.author, signal, mounts);
+                let now = self.facts.now().boot;
+                self.detector.asked(&uid, time, &asked, expected, now);
             }
             self.correlator.requests.asked(uid, time, Arc::from(asked));
         }

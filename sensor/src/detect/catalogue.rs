@@ -1,10 +1,11 @@
 //! Every detection, with what a person needs to know of it. `docs/FINDINGS.md` is made of this.
 
-use super::techniques::{T1053_006, T1543_002, T1562_001, T1574_006};
+use super::techniques::{T1021_004, T1053_006, T1543_002, T1562_001, T1574_006};
 use crate::event::{Rule, Technique};
 
 const EXECUTION: (&str, &str) = ("TA0002", "Execution");
 const PERSISTENCE: (&str, &str) = ("TA0003", "Persistence");
+const LATERAL: (&str, &str) = ("TA0008", "Lateral Movement");
 const ESCALATION: (&str, &str) = ("TA0004", "Privilege Escalation");
 
 const TIMERS: Technique = Technique {
@@ -20,6 +21,11 @@ const SERVICE: Technique = Technique {
 const PRELOAD: Technique = Technique {
     tactics: &[PERSISTENCE, ESCALATION],
     ..T1574_006
+};
+
+const SSH: Technique = Technique {
+    tactics: &[LATERAL],
+    ..T1021_004
 };
 
 /// Its tactic has moved between versions of ATT&CK, so none is named.
@@ -263,6 +269,36 @@ pub const UNIT_WRITABLE: Rule = Rule {
     silence: EXCEPTION,
 };
 
+/// Units are read anew, and nobody called a method for it.
+pub const MANAGER_RELOADED_BY_SIGNAL: Rule = Rule {
+    id: "manager-reloaded-by-signal",
+    title: "A manager was reloaded by a signal",
+    techniques: &[SERVICE],
+    is_analytic: false,
+    explanation: "A process sent a manager the signal that makes it read its units anew (SIGHUP; SIGTERM to PID 1 \
+        makes it execute itself anew), as `kill -HUP 1` does. What was written before takes effect, no \
+        `systemctl` is run, and the journal names no client.",
+    severity: "medium for PID 1, low for a user's manager; informational when a package manager's run, or a tool of \
+        systemd as its package shipped it, sent the signal",
+    check: "Who sent it, and what that process or its session changed in load paths before.",
+    silence: EXCEPTION,
+};
+
+/// From elsewhere.
+pub const REQUESTER_OVER_SSH: Rule = Rule {
+    id: "requester-over-ssh",
+    title: "A unit was asked for in a session over SSH",
+    techniques: &[TIMERS, SERVICE, SSH],
+    is_analytic: false,
+    explanation: "A process in a session that came in through sshd asked a manager to make, enable or start a unit. \
+        `systemctl -H` does so by `systemd-stdio-bridge`. The address of the other end is told.",
+    severity: "medium when the unit is a timer or transient; low when it is enabled or linked, or asked for by \
+        `systemctl -H`; informational otherwise; one step less for a user's own manager, and informational in a \
+        package manager's run",
+    check: "Whether the address and the login are an administrator's, and what the unit runs.",
+    silence: EXCEPTION,
+};
+
 /// All of them, in the order of the documentation.
 pub const RULES: &[&Rule] = &[
     &TIMER_RAN_CHANGED_UNIT,
@@ -283,6 +319,8 @@ pub const RULES: &[&Rule] = &[
     &EXTENSION_IMAGE_CHANGED,
     &SECURITY_UNIT_MASKED,
     &UNIT_WRITABLE,
+    &MANAGER_RELOADED_BY_SIGNAL,
+    &REQUESTER_OVER_SSH,
 ];
 
 /// The catalogue as a page of documentation, in Markdown.

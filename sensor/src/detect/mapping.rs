@@ -110,7 +110,7 @@ pub static ROWS: [Row; 18] = [
             "group-equals-root",
             "user-lingers",
         ],
-        findings: &["linger-enabled"],
+        findings: &["linger-enabled", "requester-over-ssh"],
         agent: false,
     },
     Row {
@@ -194,7 +194,11 @@ pub static ROWS: [Row; 18] = [
         does: "events are numbered without gaps, losses and blind spots are told as health events, `doctor` lists what \
                is seen; scan checks that the agent is enabled and nothing that guards the host is masked",
         checks: &["security-unit-masked"],
-        findings: &["unseen-change"],
+        findings: &[
+            "unseen-change",
+            "manager-reloaded-by-signal",
+            "requester-over-ssh",
+        ],
         agent: true,
     },
     Row {

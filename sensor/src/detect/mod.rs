@@ -1,5 +1,6 @@
 //! What a correlation means: findings, their words and their severity.
 
+mod asked;
 pub mod baseline;
 pub mod catalogue;
 mod changed_file;
@@ -18,7 +19,7 @@ pub use tunables::Tunables;
 
 use crate::{
     correlate::Seen,
-    event::{Finding, Process, Timestamp, Verb},
+    event::{Asked, Finding, Process, Timestamp, Verb},
     systemd::presence::MANAGER_PROGRAMS,
 };
 use exception::Exceptions;
@@ -61,6 +62,24 @@ impl Detector {
                 self.settling.hold(key, finding, content, now);
             }
         }
+    }
+
+    /// Judges a request. `expected`: a package manager's run that was verified sent it, or a
+    /// signal was sent by a tool of systemd's own as its package shipped it. What comes of it is told by [`Self::due`].
+    pub fn asked(&mut self, uid: &str, time: Timestamp, asked: &Asked, expected: bool, now: u64) {
+        if let Some(finding) = asked::judge(uid, time, asked, expected) {
+            let key = Key {
+                rule: finding.rule.id,
+                path: asked::subject(asked),
+            };
+            self.settling.hold_worst(key, finding, now);
+        }
+    }
+
+    /// Whether a request can amount to anything: asked before more is found out about it.
+    #[must_use]
+    pub fn concerns(asked: &Asked) -> bool {
+        asked::judge("", Timestamp::default(), asked, false).is_some()
     }
 
     /// The findings that are due. `now` is nanoseconds since boot.

@@ -119,6 +119,14 @@ impl Settling {
         None
     }
 
+    /// Holds a finding unless a worse one of the same waits already.
+    pub(super) fn hold_worst(&mut self, key: Key, finding: Finding, now: u64) {
+        let waiting = self.waiting.get(&key);
+        if waiting.is_none_or(|waiting| waiting.finding.severity < finding.severity) {
+            self.hold(key, finding, None, now);
+        }
+    }
+
     /// The findings that have waited long enough, in the order in which they were first held.
     pub(super) fn due(&mut self, now: u64) -> Vec<Finding> {
         self.told

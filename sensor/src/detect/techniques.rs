@@ -3,6 +3,12 @@
 
 use crate::event::Technique;
 
+pub(super) const T1021_004: Technique = Technique {
+    technique: ("T1021", "Remote Services"),
+    sub: Some(("T1021.004", "SSH")),
+    tactics: &[],
+};
+
 pub(super) const T1027: Technique = Technique {
     technique: ("T1027", "Obfuscated Files or Information"),
     sub: None,
