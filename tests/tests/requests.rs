@@ -245,6 +245,25 @@ fn special_cases(events: &[Event]) -> Vec<String> {
         }),
         "the peer of sshd is not known",
     );
+    let finding = |id: &str, words: &str| {
+        events.iter().any(|event| {
+            event.kind() == Kind::Finding
+                && event.text("metadata/event_code") == id
+                && event.text("message").contains(words)
+        })
+    };
+    for (id, words) in [
+        (
+            "manager-reloaded-by-signal",
+            "had PID 1 read its units anew by SIGHUP",
+        ),
+        (
+            "requester-over-ssh",
+            "for StartUnit rq-ssh.service, in a session over SSH from ",
+        ),
+    ] {
+        check(finding(id, words), &format!("no finding {id}: {words}"));
+    }
     // systemctl --root writes by itself: there is nobody to ask.
     let by_itself = events.iter().any(|event| {
         event.kind() == Kind::Change

@@ -215,6 +215,25 @@ impl Requests {
                 Some(doubt),
             );
         }
+        // Of one that does not even name the unit there is doubt for longer.
+        let near = match fit {
+            Fit::Named => NEAR,
+            Fit::Kind => 5 * NEAR,
+        };
+        let unread = self.recent.iter().any(|entry| {
+            entry.author() != found.author
+                && entry.is_trusted()
+                && entry.asked.manager == *found.manager
+                && entry.asked.class() == RequestClass::Undecoded
+                && !matches!(entry.asked.means, Means::Connection)
+                && entry.time.boot <= time
+                && time - entry.time.boot <= near
+        });
+        if fit == Fit::Kind && unread {
+            let doubt =
+                "another process sent what cannot be read, and this request does not name the unit";
+            return (Grade::Hint, Some(doubt));
+        }
         if fit == Fit::Kind {
             let doubt = "the request is of this kind, and does not name the unit";
             return (Grade::Probable, Some(doubt));
@@ -229,15 +248,6 @@ impl Requests {
         {
             return (Grade::Probable, Some("requests were lost"));
         }
-        let unread = self.recent.iter().any(|entry| {
-            entry.author() != found.author
-                && entry.is_trusted()
-                && entry.asked.manager == *found.manager
-                && entry.asked.class() == RequestClass::Undecoded
-                && !matches!(entry.asked.means, Means::Connection)
-                && entry.time.boot <= time
-                && time - entry.time.boot <= NEAR
-        });
         if unread {
             let doubt = "another process sent what cannot be read";
             return (Grade::Probable, Some(doubt));

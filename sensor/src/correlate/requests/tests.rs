@@ -224,6 +224,22 @@ fn what_cannot_be_read_casts_doubt() {
     let of = requests.of_change(&transient("a.service"), at(5));
     assert_eq!(told(of), Some((10, Grade::Probable)));
 
+    // What was cut may have named the unit, but what cannot be read may as well.
+    let cut = || match create(&["long.service"]) {
+        Means::Message(mut request) => {
+            request.truncated = true;
+            Means::Message(request)
+        }
+        other => other,
+    };
+    let mut requests = self::requests([(10, 0, cut())]);
+    let of = requests.of_change(&transient("b.service"), at(5));
+    assert_eq!(told(of), Some((10, Grade::Probable)));
+    let undecoded = message(RequestClass::Undecoded, "x", &[]);
+    let mut requests = self::requests([(10, 0, cut()), (11, 0, undecoded)]);
+    let of = requests.of_change(&transient("b.service"), at(5));
+    assert_eq!(told(of), Some((10, Grade::Hint)));
+
     let mut requests = self::requests([(10, 0, create(&["a.service"]))]);
     requests.lost(at(2).boot);
     let of = requests.of_change(&transient("a.service"), at(5));
