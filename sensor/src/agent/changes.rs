@@ -319,13 +319,14 @@ pub(crate) fn found(
     facts: &Facts,
     watching: &Watching,
 ) -> Option<Classified> {
-    let object = facts.mounts.identify_link(path).ok()?;
+    let place = lookup::open_link(path, &facts.mounts)?;
+    let object = facts.mounts.identity_of(&place).ok()?;
     let made = match object.mode & 0o170_000 {
         0o120_000 => Verb::Symlink,
         0o040_000 => Verb::Mkdir,
         _ => Verb::Create,
     };
-    let text = std::fs::read_link(path).ok();
+    let text = nix::fcntl::readlinkat(&place, "").ok().map(PathBuf::from);
     let whole = |path: PathBuf| path.to_string_lossy().into_owned();
     let writer = || Actor {
         process: Arc::new(Process::unknown(facts.now())),

@@ -180,7 +180,8 @@ impl Agent {
     /// never ahead, and cannot be set back.
     fn is_younger(&self, path: &Path, time: u64) -> bool {
         let wall = i128::from(self.facts.time(time).wall);
-        std::fs::symlink_metadata(path).is_ok_and(|meta| {
+        let meta = lookup::open_link(path, &self.facts.mounts).and_then(|it| it.metadata().ok());
+        meta.is_some_and(|meta| {
             i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec()) > wall
         })
     }
@@ -190,7 +191,8 @@ impl Agent {
         let mut found = Vec::new();
         for path in self.list(directory) {
             if self.holds_parts(&path) {
-                let link = path.is_symlink();
+                let link = lookup::identify_link(&path, &self.facts.mounts);
+                let link = link.is_some_and(|link| link.mode & libc::S_IFMT == libc::S_IFLNK);
                 if (link || self.watching.watches.fanotify().is_some())
                     && let Ok((_, identity)) = self.watching.lookups.find(&path, &self.facts.mounts)
                 {
@@ -206,8 +208,7 @@ impl Agent {
 
     /// What is in a directory; nothing of one on a file system that may not answer.
     fn list(&mut self, directory: &Path) -> Vec<PathBuf> {
-        let real = lookup::real_path(directory, self.facts.mounts.doubtful());
-        let Ok(Ok(entries)) = real.map(std::fs::read_dir) else {
+        let Ok(entries) = lookup::list(directory, &self.facts.mounts) else {
             return Vec::new();
         };
         let mut entries = entries.flatten();

@@ -8,7 +8,7 @@ use std::{
 use super::{facts::Facts, targets::Targets};
 use crate::{
     event::{FileIdentity, Manager},
-    host::lookup::Lookups,
+    host::lookup::{self, Lookups},
     kernel::{Watches, fanotify::Scope},
     systemd::{
         installed::Installed,
@@ -144,7 +144,7 @@ impl Watching {
         if self.watches.fanotify().is_none() {
             return;
         }
-        let Ok(entries) = std::fs::read_dir(path) else {
+        let Ok(entries) = lookup::list(path, &facts.mounts) else {
             return;
         };
         for entry in entries.flatten().take(SUBDIRECTORIES_MAX) {
@@ -153,9 +153,10 @@ impl Watching {
             let wanted = [".d", ".wants", ".requires", ".upholds"];
             if wanted.iter().any(|suffix| name.ends_with(suffix))
                 && entry.file_type().is_ok_and(|kind| kind.is_dir())
-                && let Ok(identity) = facts.mounts.identify(&entry.path())
+                && let path = path.join(entry.file_name())
+                && let Some(identity) = lookup::identify_link(&path, &facts.mounts)
             {
-                self.watch(&entry.path(), &identity, Scope::Content);
+                self.watch(&path, &identity, Scope::Content);
             }
         }
     }

@@ -1,13 +1,15 @@
 //! Looking up what a path leads to, without being held up by a file system that does not answer.
 //!
-//! A path is followed by hand, and before each step onto a mount its type is looked at. What lies on
-//! a file system that waits for a server, or for a process in user space, is asked for by a
-//! thread of its own, and for a moment only. Where no answer came, nobody is asked again until
-//! that thread is back.
+//! A path is followed by hand. The kernel stops each step that would lead onto a mount, and the type of
+//! that is looked at first, in a table that is read anew if the mount is: none can slip in between the
+//! look and the step. What lies on a file system that waits for a server, or for a process in user
+//! space, is asked for by a thread of its own, and for a moment only. Where no answer came, nobody is
+//! asked again until that thread is back.
 
 use std::{
     fs::{self, File},
     io,
+    os::fd::AsRawFd as _,
     path::{Component, Path, PathBuf},
     sync::{
         Arc,
@@ -18,7 +20,12 @@ use std::{
     time::Duration,
 };
 
-use super::mounts::{MountError, Mounts};
+use nix::{
+    fcntl::{OFlag, OpenHow, ResolveFlag},
+    sys::stat::Mode,
+};
+
+use super::mounts::{MountError, Mounts, mount_id};
 use crate::event::FileIdentity;
 
 /// How long an answer may take.
@@ -73,9 +80,9 @@ impl Lookups {
             path: path.to_owned(),
             source,
         };
-        let point = match real_path(path, mounts.doubtful()) {
-            Ok(real) => {
-                let identity = mounts.identify(&real)?;
+        let point = match walk(path, mounts.doubtful(), Some(mounts), true) {
+            Ok((real, file)) => {
+                let identity = mounts.identity_of(&file).map_err(lookup)?;
                 return Ok((real, identity));
             }
             Err(Stop::Io(source)) => return Err(lookup(source)),
@@ -130,54 +137,127 @@ pub enum Stop {
     Doubtful(PathBuf),
 }
 
-/// The path without links, unless it leads onto a mount at one of `doubtful`: that one is not
-/// touched.
+/// The path without links, unless it leads onto a mount that may not answer, at one of `doubtful` or
+/// made since that was found out: that one is not touched.
 ///
 /// # Errors
 ///
 /// When it does, or when there is nothing.
 pub fn real_path(path: &Path, doubtful: &[PathBuf]) -> Result<PathBuf, Stop> {
-    let mut here = PathBuf::from("/");
-    let mut rest = parts(path);
-    let mut links = 0;
-    while let Some(part) = rest.pop() {
-        if part.as_os_str() == ".." {
-            here.pop();
-            continue;
-        }
-        let next = here.join(&part);
-        if doubtful.contains(&next) {
-            return Err(Stop::Doubtful(next));
-        }
-        match fs::read_link(&next) {
-            Ok(text) => {
-                links += 1;
-                if links > LINKS_MAX {
-                    return Err(Stop::Io(io::Error::from_raw_os_error(libc::ELOOP)));
-                }
-                if text.is_absolute() {
-                    here = PathBuf::from("/");
-                }
-                rest.extend(parts(&text));
-            }
-            // No link.
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => here = next,
-            Err(error) => return Err(Stop::Io(error)),
-        }
-    }
-    Ok(here)
+    walk(path, doubtful, None, true).map(|(real, _)| real)
+}
+
+/// What has this name, a link itself, opened as a mere place; unless it lies where nobody may answer.
+#[must_use]
+pub fn open_link(path: &Path, mounts: &Mounts) -> Option<File> {
+    let found = walk(path, mounts.doubtful(), Some(mounts), false);
+    found.ok().map(|(_, file)| file)
 }
 
 /// The identity of what has this name, of a link the link's own, unless it lies where nobody may
 /// answer.
 #[must_use]
 pub fn identify_link(path: &Path, mounts: &Mounts) -> Option<FileIdentity> {
-    let directory = real_path(path.parent()?, mounts.doubtful()).ok()?;
-    let path = directory.join(path.file_name()?);
-    if mounts.doubtful().contains(&path) {
-        return None;
+    mounts.identity_of(&open_link(path, mounts)?).ok()
+}
+
+/// What is in a directory, unless it lies where nobody may answer.
+///
+/// # Errors
+///
+/// When it does, or cannot be read.
+pub fn list(path: &Path, mounts: &Mounts) -> Result<fs::ReadDir, Stop> {
+    let (_, directory) = walk(path, mounts.doubtful(), Some(mounts), true)?;
+    let again = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    fs::read_dir(again).map_err(Stop::Io)
+}
+
+/// Opened only to be named: neither the file nor its server notices.
+const PLACE: OFlag = OFlag::O_PATH
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
+
+/// Walks a path; a link at its end is followed only if `follow`. Each step stays on a mount of which
+/// it is known that it answers: the kernel itself stops a step that would leave it, however new the
+/// mount there is.
+fn walk(
+    path: &Path,
+    doubtful: &[PathBuf],
+    known: Option<&Mounts>,
+    follow: bool,
+) -> Result<(PathBuf, File), Stop> {
+    let errno = |error: nix::Error| Stop::Io(error.into());
+    let root = nix::fcntl::open("/", PLACE, Mode::empty()).map_err(errno)?;
+    let mut here = PathBuf::from("/");
+    // One for each part of `here`.
+    let mut way = vec![File::from(root)];
+    let mut rest = parts(path);
+    let mut links = 0;
+    while let Some(part) = rest.pop() {
+        if part.as_os_str() == ".." {
+            here.pop();
+            way.truncate(way.len().saturating_sub(1).max(1));
+            continue;
+        }
+        let next = here.join(&part);
+        if doubtful.contains(&next) {
+            return Err(Stop::Doubtful(next));
+        }
+        let Some(directory) = way.last() else {
+            return Err(errno(nix::Error::ENOENT)); // the root is always there
+        };
+        let place = step(directory, &part, &next, known)?;
+        let link = place.metadata().map_err(Stop::Io)?.is_symlink();
+        if !link || rest.is_empty() && !follow {
+            here = next;
+            way.push(place);
+            continue;
+        }
+        links += 1;
+        if links > LINKS_MAX {
+            return Err(errno(nix::Error::ELOOP));
+        }
+        let text = PathBuf::from(nix::fcntl::readlinkat(&place, "").map_err(errno)?);
+        if text.is_absolute() {
+            here = PathBuf::from("/");
+            way.truncate(1);
+        }
+        rest.extend(parts(&text));
     }
-    mounts.identify_link(&path).ok()
+    match way.pop() {
+        Some(place) => Ok((here, place)),
+        None => Err(errno(nix::Error::ENOENT)),
+    }
+}
+
+/// One step from a directory, to `next`.
+fn step(directory: &File, part: &Path, next: &Path, known: Option<&Mounts>) -> Result<File, Stop> {
+    let how = OpenHow::new()
+        .flags(PLACE)
+        .resolve(ResolveFlag::RESOLVE_NO_XDEV);
+    match nix::fcntl::openat2(directory, part, how) {
+        Ok(place) => return Ok(place.into()),
+        // Onto a mount; or the system call is not to be had (a filter of system calls).
+        Err(nix::Error::EXDEV | nix::Error::ENOSYS | nix::Error::EPERM) => {}
+        Err(error) => return Err(Stop::Io(error.into())),
+    }
+    // Onto the root of a mount, and no further: nobody is asked for that.
+    let place = nix::fcntl::openat(directory, part, PLACE, Mode::empty());
+    let place = File::from(place.map_err(|error| Stop::Io(error.into()))?);
+    let fears = |mounts: &Mounts, id| {
+        let mount = mounts.all().iter().find(|mount| mount.id == id);
+        mount.map(|mount| mounts.may_not_answer(mount))
+    };
+    let Some(id) = mount_id(&place) else {
+        return Ok(place);
+    };
+    let feared = known.and_then(|known| fears(known, id));
+    // One that came since the table was read, or went: a mount that is not listed is not trusted.
+    let feared = feared.or_else(|| fears(&Mounts::read().ok()?, id));
+    match feared {
+        Some(false) => Ok(place),
+        _ => Err(Stop::Doubtful(next.to_owned())),
+    }
 }
 
 /// The parts of a path, the last one first.
@@ -192,6 +272,7 @@ fn parts(path: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::mount::{MntFlags, MsFlags, mount, umount2};
     use std::{os::unix::fs::symlink, time::Instant};
 
     fn room() -> (tempfile::TempDir, PathBuf) {
@@ -222,6 +303,48 @@ mod tests {
                 other => panic!("{name}: {other:?}"),
             }
         }
+    }
+
+    /// Needs root; without it there is nothing to test with.
+    #[test]
+    fn a_mount_that_nobody_knows_of_holds_nobody_up() {
+        let (_room, at) = room();
+        fs::create_dir_all(at.join("home/units")).expect("mkdir");
+        symlink(at.join("home/units"), at.join("way")).expect("symlink");
+        let before = Mounts::read().expect("mountinfo");
+        let Ok(server) = File::options().read(true).write(true).open("/dev/fuse") else {
+            return;
+        };
+        let data = format!(
+            "fd={},rootmode=40000,user_id=0,group_id=0",
+            server.as_raw_fd()
+        );
+        let (kind, dir) = (Some("fuse"), at.join("home"));
+        if mount(kind, &dir, kind, MsFlags::empty(), Some(data.as_str())).is_err() {
+            return;
+        }
+        let (said, answers) = mpsc::channel();
+        let places = ["home/units/a.timer", "way", "home/units", "home/a", "home"];
+        let paths: Vec<PathBuf> = places.iter().map(|name| at.join(name)).collect();
+        let worker = thread::spawn(move || {
+            let mut lookups = Lookups::default();
+            for path in paths {
+                let found = lookups.find(&path, &before);
+                let _ = said.send(matches!(found, Err(MountError::Silent { .. })));
+                let _ = said.send(identify_link(&path, &before).is_none() || path.ends_with("way"));
+                let _ = said.send(list(&path, &before).is_err());
+                let real = real_path(&path, before.doubtful());
+                let _ = said.send(matches!(real, Err(Stop::Doubtful(_))));
+            }
+        });
+        let mut told = Vec::new();
+        while let Ok(answer) = answers.recv_timeout(Duration::from_secs(10)) {
+            told.push(answer);
+        }
+        umount2(&dir, MntFlags::MNT_DETACH).expect("unmount");
+        drop(server);
+        assert_eq!(told, [true; 20]);
+        worker.join().expect("no panic");
     }
 
     #[test]

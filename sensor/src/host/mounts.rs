@@ -297,7 +297,7 @@ pub fn kernel_device(st_dev: u64) -> u32 {
 }
 
 /// The id of the mount through which a file was opened.
-fn mount_id(file: &File) -> Option<i32> {
+pub(crate) fn mount_id(file: &File) -> Option<i32> {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
     info.lines()
         .find_map(|line| line.strip_prefix("mnt_id:"))
