@@ -19,6 +19,8 @@ use whodunit_tests::{Event, Scenario, Totals, check_all, vm};
 mod answers;
 #[path = "vm/noise.rs"]
 mod noise;
+#[path = "vm/odd_files.rs"]
+mod odd_files;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// The scenario in which systemd is asked about generated inputs.
@@ -74,7 +76,9 @@ fn stage() -> PathBuf {
             fs::copy(&from, to.join(from.file_name().unwrap())).unwrap();
         }
     }
-    answers::generate(&stage.join(ANSWERS).join("generated"));
+    let generated = stage.join(ANSWERS).join("generated");
+    answers::generate(&generated);
+    odd_files::generate(&generated);
     stage
 }
 
@@ -189,6 +193,17 @@ fn names_units_and_drop_ins_are_systemds() {
     answers::generate(inputs.path());
     let (faults, compared) = answers::differences(inputs.path(), &boot.dir);
     assert!(compared > 700, "only {compared} were compared");
+    assert!(faults.is_empty(), "- {}", faults.join("\n- "));
+}
+
+#[test]
+#[ignore = "boots a virtual machine; cargo xtask test runs it"]
+fn odd_unit_files_are_read_as_systemd_reads_them() {
+    let boot = &*BOOT;
+    let inputs = tempfile::tempdir().unwrap();
+    odd_files::generate(inputs.path());
+    let (faults, compared) = odd_files::differences(inputs.path(), &boot.dir);
+    assert!(compared >= 160, "only {compared} were compared");
     assert!(faults.is_empty(), "- {}", faults.join("\n- "));
 }
 

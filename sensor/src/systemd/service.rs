@@ -97,6 +97,17 @@ impl Service {
     }
 }
 
+/// `path_simplify` of an absolute path: `//`, `/./` and a slash at the end say nothing.
+fn simplified(path: String) -> String {
+    if !path.starts_with('/') {
+        return path;
+    }
+    let parts = path.split('/');
+    let parts = parts.filter(|part| !matches!(*part, "" | "."));
+    let simple = parts.fold(String::new(), |path, part| path + "/" + part);
+    if simple.is_empty() { path } else { simple }
+}
+
 /// One setting: several commands are parted by a `;` of its own (`config_parse_exec`).
 fn parse_commands(key: &'static str, value: &str, unit: &UnitName) -> Vec<Command> {
     split_marked(value)
@@ -127,7 +138,7 @@ fn parse_command(key: &'static str, words: &[Word], unit: &UnitName) -> Option<C
     }
     Some(Command {
         key,
-        path,
+        path: simplified(path),
         argv,
         prefixes: prefixes.to_owned(),
     })

@@ -27,6 +27,15 @@ systemctl daemon-reload
 mapfile -t units <$here/units
 systemctl show --no-pager -p Id -p LoadState -p FragmentPath -p DropInPaths -p Description -p ExecStart \
     -- "${units[@]}" >$out/answers.show
-rm -r /etc/systemd/system/answers* /run/systemd/system/answers* /usr/lib/systemd/system/answers*
+
+# Odd files: what is left of them, and which lines are passed over.
+for entry in $here/odd-tree/*; do cp -a "$entry" /etc/systemd/system/; done
+systemctl daemon-reload
+mapfile -t units <$here/odd
+systemctl show --no-pager -p Id -p LoadState -p Description -p ExecStart -- "${units[@]}" >$out/answers.odd
+systemd-analyze verify --man=no --recursive-errors=no /etc/systemd/system/oddfile-*.service \
+    >$out/answers.verify 2>&1 || true
+
+rm -r /etc/systemd/system/answers* /etc/systemd/system/oddfile* /run/systemd/system/answers* /usr/lib/systemd/system/answers*
 systemctl daemon-reload
 echo asked

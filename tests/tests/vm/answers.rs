@@ -26,10 +26,10 @@ const ESCAPES: usize = 200;
 const UNITS: usize = 120;
 
 /// Numbers that look random and are the same in each run (xorshift64).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -211,10 +211,10 @@ fn unit_text(dice: &mut Dice) -> String {
 }
 
 /// What a manager says of one unit.
-type Answer = BTreeMap<String, Vec<String>>;
+pub(super) type Answer = BTreeMap<String, Vec<String>>;
 
 /// Reads the blocks of `systemctl show`.
-fn answers(text: &str) -> Vec<Answer> {
+pub(super) fn answers(text: &str) -> Vec<Answer> {
     let block = |block: &str| {
         let mut answer = Answer::new();
         for (key, value) in block.lines().filter_map(|line| line.split_once('=')) {
