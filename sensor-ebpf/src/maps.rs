@@ -14,7 +14,7 @@ use crate::kernel;
 
 /// Changes and managers' children: what bulk traffic must not drown.
 #[map]
-pub(crate) static PRIORITY: RingBuf = RingBuf::with_byte_size(2 << 20, 0);
+pub(crate) static PRIORITY: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 
 /// All other execs, exits, and what managers load.
 #[map]
