@@ -9,6 +9,7 @@ pub mod entry;
 pub mod environment;
 pub mod installed;
 pub mod inventory;
+pub mod known_command;
 pub mod load_path;
 pub mod load_paths;
 pub mod name_map;
