@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::gap::Gap;
 use super::place::Place;
-use crate::host::files::FileStamp;
+use crate::host::files::{FileStamp, hex};
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
@@ -84,17 +84,6 @@ fn once(mut file: File, limit: u64, keep: u64) -> Result<Snapshot, Gap> {
         text,
         changing: before != after || after.size != size,
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(64), |mut out, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "{byte:02x}");
-            out
-        })
 }
 
 fn check_kind(meta: &Metadata) -> Result<(), Gap> {

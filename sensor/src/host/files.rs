@@ -1,5 +1,6 @@
 //! Reading of files that somebody else controls.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::fd::AsRawFd as _;
@@ -42,6 +43,18 @@ impl ReadError {
     }
 }
 
+/// Bytes in hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
+}
+
 /// State of a file, by which a change of it is noticed. `ctime` cannot be set back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileStamp {
@@ -57,6 +70,9 @@ pub struct FileStamp {
     pub ctime: (i64, i64),
 }
 
+/// What times of files are not as fine as, with some to spare: the kernel's tick, 10 ms at most.
+const TICK: i128 = 50_000_000;
+
 impl FileStamp {
     /// The state that `meta` shows.
     #[must_use]
@@ -70,16 +86,24 @@ impl FileStamp {
         }
     }
 
-    /// Whether a further change would show: times are only as fine as the kernel's tick (10 ms
-    /// at most), so one that is just about now can be followed by another change unnoticed.
+    /// Whether a further change would show: times are only as fine as the kernel's tick, so one that is just about now can be followed by another change unnoticed.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        const WINDOW: i128 = 50_000_000;
-        let (seconds, nanoseconds) = self.ctime;
-        let changed = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |now| i128::try_from(now.as_nanos()).unwrap_or(0));
-        (now - changed).abs() > WINDOW
+        (now - self.changed()).abs() > TICK
+    }
+
+    /// Whether nothing changed since shortly before `wall`, in nanoseconds since the epoch.
+    #[must_use]
+    pub fn is_before(&self, wall: u64) -> bool {
+        self.changed() + TICK < i128::from(wall)
+    }
+
+    /// `ctime` in nanoseconds since the epoch.
+    fn changed(&self) -> i128 {
+        let (seconds, nanoseconds) = self.ctime;
+        i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
     }
 
     /// The state of what `path` leads to; `None` when that is nothing.
