@@ -55,6 +55,8 @@ pub mod process_flags {
     /// The agent entered it from procfs: its start is rounded down to [`super::SEED_TICK`], and
     /// its spawner is the parent it has now.
     pub const SEEDED: u32 = 1 << 7;
+    /// It is the agent: signals to it are told.
+    pub const IS_AGENT: u32 = 1 << 8;
 }
 
 /// Length of a clock tick, in nanoseconds: `USER_HZ` is 100 on every architecture that runs BPF.

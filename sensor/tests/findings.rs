@@ -9,13 +9,17 @@ use std::sync::Arc;
 
 use whodunit::{
     correlate::Seen,
-    detect::{Detector, Tunables, catalogue},
-    event::{
-        Actor, Asked, Change, Content, Diff, Executable, FileClass, FileIdentity, Finding, Grade,
-        LinkKind, Login, Manager, Means, Origin, PackageFile, Packaging, Process, ProcessKey,
-        Request, RequestClass, Severity, Shipped, Tier, Timestamp, Transaction, UnitSettings, Verb,
+    detect::{
+        AGENT_UNIT, Detector, Outside, Tunables, agent_cut_off, agent_signalled, catalogue,
+        command_outside_unit, environment_asked, mapping, posture,
     },
-    systemd::load_path::Serves,
+    event::{
+        Actor, Asked, Change, Content, Diff, Exec, Executable, FileClass, FileIdentity, Finding,
+        Grade, LinkKind, Login, Manager, Means, Origin, PackageFile, Packaging, Process,
+        ProcessKey, Request, RequestClass, Severity, Shipped, SystemdContext, Tier, Timestamp,
+        Transaction, UnitSettings, Verb,
+    },
+    systemd::{cgroup::unit_of_cgroup, load_path::Serves},
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -369,6 +373,12 @@ fn what_managers_read_beside_units() {
     let path = "/var/lib/extensions/x.raw";
     let rule = "extension-image-changed";
     is(
+        change(Verb::Mkdir, "/var/lib/extensions/evil", FileClass::Image),
+        Serves::System,
+        "extension-image-changed",
+        Severity::Medium,
+    );
+    is(
         of(path, FileClass::Image),
         Serves::System,
         rule,
@@ -399,6 +409,225 @@ fn what_managers_load_unseen() {
     let mounted = change(Verb::Mount, "/etc/systemd/system", FileClass::Directory);
     let rule = "load-path-mounted-over";
     is(mounted, Serves::System, rule, Severity::High);
+}
+
+fn adds(mut change: Change, line: &str) -> Change {
+    content(&mut change).diff = Some(Diff {
+        text: format!("@@ -1 +1,2 @@\n A=b\n+{line}\n"),
+        ..Diff::default()
+    });
+    change
+}
+
+#[test]
+fn variables_that_load_code_weigh_more() {
+    let target = change(Verb::Closed, "/etc/default/x", FileClass::Target);
+    for (line, severity) in [
+        ("LD_PRELOAD=/dev/shm/x.so", Severity::High),
+        ("BASH_ENV=/dev/shm/x", Severity::High),
+        ("HOME=/root", Severity::Medium),
+    ] {
+        let change = adds(target.clone(), line);
+        is(change, Serves::System, "timed-target-changed", severity);
+    }
+    let config = change(
+        Verb::Create,
+        "/etc/systemd/system.conf.d/x.conf",
+        FileClass::ManagerConfig,
+    );
+    for (line, severity) in [
+        (
+            "ManagerEnvironment=SYSTEMD_UNIT_PATH=/opt/units:",
+            Severity::High,
+        ),
+        ("DefaultEnvironment=\"A=b\" LD_AUDIT=/x.so", Severity::High),
+        ("LogLevel=debug", Severity::Medium),
+    ] {
+        let change = adds(config.clone(), line);
+        is(change, Serves::System, "manager-config-changed", severity);
+    }
+}
+
+fn ran(manager: Manager) -> Exec {
+    let mut process = process(70, "/usr/bin/id", 0);
+    process.argv = vec!["id".to_owned(), "-u".to_owned()];
+    Exec {
+        process: Arc::new(process),
+        ancestry: Vec::new(),
+        systemd: Some(SystemdContext {
+            manager,
+            spawned: true,
+            unit: Some("cron.service".to_owned()),
+            invocation_id: None,
+            cgroup: None,
+            trigger: None,
+        }),
+        intent: None,
+        awaited: false,
+    }
+}
+
+#[test]
+fn a_process_that_a_service_does_not_name() {
+    let finding = |manager, outside: &Outside| {
+        let finding = command_outside_unit(&ran(manager), "a-1", outside, Vec::new());
+        assert_eq!(finding.rule.id, "command-outside-unit");
+        assert_eq!(finding.related[0].uid, "a-1");
+        (finding.severity, finding.message)
+    };
+    let (severity, message) = finding(Manager::System, &Outside::Unnamed);
+    assert_eq!(severity, Severity::Medium);
+    assert_eq!(
+        message,
+        "PID 1 ran /usr/bin/id in cron.service; no command of the unit is `id -u`"
+    );
+    let (severity, _) = finding(Manager::User(1000), &Outside::Unnamed);
+    assert_eq!(severity, Severity::Low);
+    let moved = Outside::Moved {
+        from: "/user.slice/user-0.slice/session-1.scope".to_owned(),
+        to: unit_of_cgroup("/system.slice/cron.service"),
+    };
+    let (severity, message) = finding(Manager::System, &moved);
+    assert_eq!(severity, Severity::Medium);
+    assert!(
+        message.contains("in cron.service, where it came from /user.slice/"),
+        "{message}"
+    );
+}
+
+/// What is one rule to the agent and to `scan` is explained in one way.
+#[test]
+fn a_rule_and_a_check_of_one_name_say_the_same() {
+    let mut shared = 0;
+    for check in posture::CHECKS {
+        for rule in catalogue::RULES.iter().filter(|it| it.id == check.id) {
+            assert_eq!(rule.title, check.title, "{}", check.id);
+            assert_eq!(rule.explanation, check.explanation, "{}", check.id);
+            shared += 1;
+        }
+    }
+    assert_eq!(shared, 2);
+}
+
+#[test]
+fn every_rule_bears_on_a_control() {
+    for rule in catalogue::RULES {
+        assert!(!mapping::controls_of(rule.id).is_empty(), "{}", rule.id);
+    }
+}
+
+#[test]
+fn what_the_agent_rests_on() {
+    let of = |verb, path: &str, class| {
+        let mut change = change(verb, path, class);
+        change.unit = Some(AGENT_UNIT.to_owned());
+        change
+    };
+    let drop_in = "/etc/systemd/system/whodunit.service.d/x.conf";
+    let link = "/etc/systemd/system/multi-user.target.wants/whodunit.service";
+    for change in [
+        of(Verb::Closed, "/usr/bin/whodunit", FileClass::Target),
+        of(Verb::Unlink, "/usr/bin/whodunit", FileClass::Target),
+        of(Verb::Create, drop_in, FileClass::DropIn),
+        of(
+            Verb::Symlink,
+            "/etc/systemd/system/whodunit.service",
+            FileClass::UnitFile,
+        ),
+        of(Verb::Unlink, link, FileClass::DependencyLink),
+    ] {
+        is(
+            change.clone(),
+            Serves::System,
+            "agent-tampered",
+            Severity::High,
+        );
+        let finding = judged(packaged(change, true, Shipped::Same), Serves::System);
+        assert_eq!(finding.expect("told").severity, Severity::Informational);
+    }
+    is_nothing(
+        of(Verb::Symlink, link, FileClass::DependencyLink),
+        Serves::System,
+    );
+    let other = change(
+        Verb::Unlink,
+        "/etc/systemd/system/x.wants/x.service",
+        FileClass::DependencyLink,
+    );
+    is_nothing(other, Serves::System);
+}
+
+#[test]
+fn a_manager_asked_to_load_code() {
+    let asked = |manager: Manager, environment: &[&str]| Asked {
+        manager,
+        target: Arc::new(Process::unknown(Timestamp::default())),
+        author: by(process(70, "/usr/bin/systemctl", 0)),
+        login: Login::default(),
+        means: Means::Message(Box::new(Request {
+            class: RequestClass::Environment,
+            method: Some("SetEnvironment".to_owned()),
+            environment: environment.iter().map(|&it| it.to_owned()).collect(),
+            ..Request::default()
+        })),
+        socket: None,
+        tier: Tier::Lsm,
+    };
+    let judged = |asked: &Asked| environment_asked(asked, "a-1", Timestamp::default());
+    let finding = judged(&asked(Manager::System, &["A=b", "LD_PRELOAD=/x.so"])).expect("told");
+    assert_eq!(finding.rule.id, "manager-config-changed");
+    assert_eq!(
+        (finding.severity, finding.related[0].uid.as_str()),
+        (Severity::High, "a-1")
+    );
+    assert!(
+        finding
+            .message
+            .contains("systemctl(70) asked PID 1 to set LD_PRELOAD=/x.so")
+    );
+    let finding = judged(&asked(Manager::User(7), &["SYSTEMD_UNIT_PATH=/x"])).expect("told");
+    assert_eq!(finding.severity, Severity::Medium);
+    for harmless in [
+        &["A=b", "DISPLAY"][..],
+        &["-LD_PRELOAD"],
+        &["PYTHONPATH=/x"],
+        &[],
+    ] {
+        assert!(
+            judged(&asked(Manager::System, harmless)).is_none(),
+            "{harmless:?}"
+        );
+    }
+}
+
+#[test]
+fn signals_to_the_agent() {
+    let author = by(process(70, "/usr/bin/kill", 0));
+    for (signal, severity) in [
+        ("SIGSTOP", Severity::High),
+        ("SIGUSR1", Severity::High),
+        ("SIGTERM", Severity::Medium),
+    ] {
+        let finding = agent_signalled(&author, Timestamp::default(), signal);
+        assert_eq!(
+            (finding.rule.id, finding.severity),
+            ("agent-tampered", severity)
+        );
+        assert!(finding.message.starts_with("kill(70) sent the agent SIG"));
+        assert_eq!(finding.process.key.tgid, 70);
+    }
+    let at = |seconds: u64| Timestamp {
+        boot: 0,
+        wall: seconds * SECOND,
+    };
+    let finding = agent_cut_off(at(0), at(3600));
+    assert!(
+        finding
+            .message
+            .ends_with("between 1970-01-01T00:00:00Z and 1970-01-01T01:00:00Z"),
+        "{}",
+        finding.message
+    );
 }
 
 #[test]

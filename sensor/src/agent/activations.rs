@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Agent;
+use super::{Agent, processes::Arrival};
 use crate::{
     correlate::{
         Started,
@@ -25,9 +25,9 @@ const FIRINGS_MAX: usize = 4096;
 /// An exec that was told and waits for its verdict.
 #[derive(Debug)]
 pub(crate) struct HeldExec {
-    uid: String,
-    time: Timestamp,
-    exec: Exec,
+    pub(super) uid: String,
+    pub(super) time: Timestamp,
+    pub(super) exec: Exec,
 }
 
 /// The event of each timer's last firing, with its time since boot.
@@ -66,7 +66,7 @@ fn seen(exec: &Exec, time: u64) -> Option<Seen<'_>> {
 
 impl Agent {
     /// Tells an exec: with its verdict, where there is one already, else ahead of it.
-    pub(super) fn executed(&mut self, time: Timestamp, mut exec: Exec) {
+    pub(super) fn executed(&mut self, time: Timestamp, mut exec: Exec, arrival: &Arrival) {
         let seen_now = seen(&exec, time.boot);
         let known = seen_now
             .as_ref()
@@ -91,6 +91,7 @@ impl Agent {
             self.tell_all();
         }
         let held = HeldExec { uid, time, exec };
+        self.look_at_command(&held, arrival);
         let awaited = seen(&held.exec, time.boot).filter(|_| held.exec.awaited);
         let Some(awaited) = awaited else {
             let judged = known.is_some();
@@ -148,6 +149,7 @@ impl Agent {
                 self.survey();
             }
             BusFact::Reloading(true) => {
+                self.loaded.reloads(manager, told.seen);
                 self.churn.reloads(manager.clone(), self.facts.now().boot);
             }
             BusFact::Reloading(false) => self.churn.reloaded(manager, self.facts.now().boot),
@@ -243,7 +245,7 @@ impl Agent {
         }
     }
 
-    fn started<'a>(
+    pub(super) fn started<'a>(
         &'a self,
         held: &'a HeldExec,
         timers: &'a [String],

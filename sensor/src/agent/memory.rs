@@ -294,7 +294,7 @@ impl Keeper {
         limit: Duration,
     ) -> (Vec<LossCount>, Vec<String>) {
         self.snapshot(table, now);
-        self.keep(Note::Alive(now.wall));
+        self.keep(Note::Ended(now.wall));
         let Some(store) = self.store.take() else {
             return (Vec::new(), Vec::new());
         };

@@ -14,6 +14,8 @@ mod loads;
 mod managers;
 mod memory;
 mod missed;
+mod outside;
+mod own;
 mod packages;
 mod processes;
 mod recent;
@@ -59,6 +61,7 @@ use held::Waiting;
 use late::Late;
 use loads::Suspects;
 use memory::{Found, Keeper};
+use outside::Loaded;
 use packages::PackageManagers;
 use processes::Cgroups;
 use recent::Recent;
@@ -89,6 +92,7 @@ pub(crate) struct Agent {
     /// Managers that were found and are not listened to yet.
     found: Vec<ManagerSocket>,
     installed: crate::systemd::installed::Installed,
+    loaded: Loaded,
     recent: Recent,
     /// Whether units changed since it was last found out what timed ones rest on.
     targets_due: bool,
@@ -156,6 +160,7 @@ impl Agent {
             &mut cgroups,
             &memory.lineage,
         )?;
+        kernel.mark_agent(std::process::id());
         let watches = match (probes.file_tier, choice) {
             (Some(_), _) => Watches::by_programs(probes.watches()?),
             (None, TierChoice::Only(tier)) if tier != Tier::Tracepoint => {
@@ -189,6 +194,7 @@ impl Agent {
             unheard: HashSet::new(),
             found,
             installed: crate::systemd::installed::Installed::default(),
+            loaded: Loaded::default(),
             recent: Recent::default(),
             targets_due: false,
             survey_due: BTreeSet::new(),
@@ -211,6 +217,7 @@ impl Agent {
             probes,
         };
         agent.installed.avoid(agent.facts.mounts.doubtful());
+        agent.watch_own_files();
         agent.watching.begin_targets(&agent.facts);
         agent
             .watching
@@ -223,6 +230,7 @@ impl Agent {
             agent.tell_gap(gap);
         }
         let files = agent.recall(memory);
+        agent.tell_cut_off(&files);
         if let Some(database) = &mut database {
             agent.tell_missed(database, &files, &unread);
         }
@@ -324,11 +332,13 @@ impl Agent {
                 let managed = seen.managed.is_some();
                 let exec =
                     processes::executed(*seen, &mut self.table, &mut self.cgroups, &self.facts);
-                let Some(exec) = exec else { return };
+                let Some((exec, arrival)) = exec else {
+                    return;
+                };
                 if exec.process.name() == "systemd" {
                     self.named_like_manager(key, flags, managed, &exec);
                 }
-                self.executed(time, exec);
+                self.executed(time, exec, &arrival);
             }
             Record::Exit(seen) => {
                 let exit = processes::ended(&seen, &mut self.table);

@@ -6,12 +6,15 @@ use whodunit_common::process_flags;
 
 use super::facts::Facts;
 use crate::{
-    event::{Exec, Exit, Origin, Process, SystemdContext},
+    event::{Exec, Exit, Manager, Origin, Process, SystemdContext},
     host::procs::start_matches,
     kernel::{ExecSeen, ExitSeen, ManagedSeen, TaskSeen},
     lineage::{Credentials, Known, Table},
     store::{LiveProcess, Remembered},
-    systemd::{cgroup::unit_of_cgroup, command, environment::ServiceEnvironment},
+    systemd::{
+        cgroup::unit_of_cgroup, command, environment::ServiceEnvironment,
+        presence::MANAGER_PROGRAMS,
+    },
 };
 
 /// Most cgroup ids whose paths are kept.
@@ -72,6 +75,18 @@ pub(crate) fn credentials(task: &TaskSeen, facts: &Facts) -> Credentials {
     }
 }
 
+/// How a process came to execute what it does, in its unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// A manager started it: its first exec.
+    Started,
+    /// It was in the first of these cgroups, and is in the second now, which belongs to another
+    /// unit. No manager started it there.
+    Moved(String, String),
+    /// By one that was there, or nothing can be said.
+    Within,
+}
+
 /// Enters an exec into the table. `None` for systemd-executor: the payload's exec follows, in the
 /// same process.
 pub(crate) fn executed(
@@ -79,7 +94,7 @@ pub(crate) fn executed(
     table: &mut Table,
     cgroups: &mut Cgroups,
     facts: &Facts,
-) -> Option<Exec> {
+) -> Option<(Exec, Arrival)> {
     let ExecSeen {
         time,
         task,
@@ -145,6 +160,23 @@ pub(crate) fn executed(
             })
             .or_else(|| cgroup.as_deref().and_then(resident).map(Arc::new)),
     };
+    let arrival = if systemd.as_ref().is_some_and(|context| context.spawned) {
+        let first = before.as_ref().is_none_or(|known| {
+            known.process.origin == Origin::Fork || in_executor(&known.process)
+        });
+        if first && task.flags & process_flags::SEEDED == 0 {
+            Arrival::Started
+        } else {
+            Arrival::Within
+        }
+    } else {
+        let own = before
+            .as_ref()
+            .filter(|known| known.process.origin == Origin::Exec);
+        let from = own.or_else(|| spawner.and_then(|spawner| table.get(&spawner)));
+        from.and_then(|from| moved(&from.process, cgroup.as_deref()?))
+            .unwrap_or(Arrival::Within)
+    };
     let process = Arc::new(Process {
         key: task.key,
         boot: None,
@@ -178,13 +210,41 @@ pub(crate) fn executed(
     }
     let ancestry = table.ancestry(&process);
     let intent = command::intent(&process).map(Box::new);
-    Some(Exec {
+    let exec = Exec {
         process,
         ancestry,
         systemd: systemd.map(Arc::unwrap_or_clone),
         intent,
         awaited: false,
-    })
+    };
+    Some((exec, arrival))
+}
+
+/// Whether a process went into a service of another unit than the one that `from`, itself earlier or who
+/// spawned it, was in. What stands between a manager and its services moves itself.
+fn moved(from: &Process, to: &str) -> Option<Arrival> {
+    let before = from.cgroup.as_deref()?;
+    let (old, new) = (unit_of_cgroup(before), unit_of_cgroup(to));
+    let service = new.unit.as_deref()?.ends_with(".service");
+    let inside = [&old.manager, &new.manager]
+        .iter()
+        .any(|manager| matches!(manager, Manager::Container(_)));
+    let is_managers = in_executor(from)
+        || from
+            .exe
+            .as_ref()
+            .is_none_or(|exe| MANAGER_PROGRAMS.contains(&exe.path.as_str()));
+    let differs = (&old.manager, &old.unit) != (&new.manager, &new.unit);
+    // A user's manager and its first children are both in what PID 1 knows as one service.
+    let within = old.manager == Manager::System && new.outer.is_some() && old.unit == new.outer;
+    (service && differs && !inside && !is_managers && !within)
+        .then(|| Arrival::Moved(before.to_owned(), to.to_owned()))
+}
+
+/// Whether a process runs what stands between a manager and its services.
+fn in_executor(process: &Process) -> bool {
+    let exe = process.exe.as_ref();
+    exe.is_some_and(|exe| EXECUTORS.contains(&exe.path.as_str()))
 }
 
 /// Whether this is the first of the two execs by which systemd starts a service since 255.
@@ -192,12 +252,8 @@ pub(crate) fn executed(
 /// The name alone would let a unit hide its payload by calling it so.
 fn is_executor(process: &Process, flags: u32) -> bool {
     let managed = flags & process_flags::BY_MANAGER != 0;
-    let by_path = process
-        .exe
-        .as_ref()
-        .is_some_and(|exe| EXECUTORS.contains(&exe.path.as_str()));
     managed
-        && by_path
+        && in_executor(process)
         && process
             .argv
             .iter()
@@ -320,7 +376,7 @@ pub(crate) fn ended(seen: &ExitSeen, table: &mut Table) -> Option<Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Manager;
+    use crate::event::{Executable, ProcessKey, Timestamp};
 
     fn context(unit: &str, spawned: bool) -> SystemdContext {
         SystemdContext {
@@ -346,5 +402,42 @@ mod tests {
         assert_eq!(after("b.service", &service), "b.service");
         let other = context("a.service", false);
         assert_eq!(after("session-1.scope", &other), "session-1.scope");
+    }
+    #[test]
+    fn who_moves_into_a_service() {
+        let moves = |exe: &str, from: &str, to: &str| {
+            let process = Process {
+                exe: Some(Executable {
+                    path: exe.to_owned(),
+                    ..Executable::default()
+                }),
+                cgroup: Some(from.to_owned()),
+                ..Process::of_key(ProcessKey::new(7, 1), None, Timestamp::default())
+            };
+            moved(&process, to).is_some()
+        };
+        let session = "/user.slice/user-0.slice/session-1.scope";
+        let (cron, ssh) = ("/system.slice/cron.service", "/system.slice/ssh.service");
+        let user = "/user.slice/user-1000.slice/user@1000.service";
+        assert!(moves("/bin/bash", session, cron));
+        assert!(moves("/bin/bash", "/", cron));
+        assert!(moves("/bin/bash", ssh, cron));
+        assert!(moves(
+            "/bin/bash",
+            session,
+            &format!("{user}/app.slice/a.service")
+        ));
+        for (exe, from, to) in [
+            ("/bin/bash", cron, cron),
+            ("/bin/bash", cron, "/system.slice/cron.service/below"),
+            ("/usr/sbin/sshd", ssh, session),
+            ("/usr/lib/systemd/systemd-executor", "/init.scope", cron),
+            ("/usr/lib/systemd/systemd", "/init.scope", cron),
+            ("/bin/bash", user, &format!("{user}/app.slice/a.service")),
+            ("/bin/bash", session, "/system.slice/docker-1.scope"),
+            ("/bin/bash", session, "/kubepods/pod1/2"),
+        ] {
+            assert!(!moves(exe, from, to), "{exe} {from} {to}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     correlate::Lasting,
-    detect::Detector,
+    detect::{Detector, environment_asked},
     event::{Actor, Asked, Body, Event, Health, Login, Manager, Means, Process, ProcessKey, Tier},
     host::peer,
     kernel::{ConnectSeen, Listener, MessageSeen, SignalSeen, SocketSeen, Sockets, TaskSeen},
@@ -191,6 +191,9 @@ impl Agent {
 
     /// A signal was sent to a manager.
     pub(super) fn signalled(&mut self, seen: SignalSeen) {
+        if self.signalled_itself(&seen) {
+            return;
+        }
         let manager = match (seen.target.tgid, seen.target_uid) {
             (1, _) => Manager::System,
             (_, Some(uid)) => Manager::User(uid),
@@ -287,7 +290,11 @@ impl Agent {
                 let now = self.facts.now().boot;
                 self.detector.asked(&uid, time, &asked, expected, now);
             }
+            let finding = environment_asked(&asked, &uid, time);
             self.correlator.requests.asked(uid, time, Arc::from(asked));
+            if let Some(finding) = finding {
+                self.tell_finding(time, finding);
+            }
         }
     }
 

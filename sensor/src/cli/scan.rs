@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use super::{exit, run::SeverityName};
 use crate::config::Config;
-use crate::detect::{mapping, posture};
+use crate::detect::{except_results, mapping, posture};
 use crate::emit::{Encoder, Format, Style, scan};
 use crate::event::{Body, Event};
 use crate::host::clock::ClockAnchor;
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     /// Report published controls instead of results
     #[arg(long, value_name = "WHAT")]
     report: Option<Report>,
-    /// Configuration, for its tunables [default: /etc/whodunit/config.toml, if it is there]
+    /// Configuration, for its tunables and exceptions [default: /etc/whodunit/config.toml, if it is there]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -101,11 +101,14 @@ pub(crate) fn color() -> bool {
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = Config::read(arguments.config.as_deref())?;
     let (root, inventory) = take_inventory(&arguments.root)?;
-    let results = posture::assess(&inventory, &config.tunables);
+    let mut results = posture::assess(&inventory, &config.tunables);
+    let now = ClockAnchor::now()?.timestamp();
+    let hits = except_results(&config.exceptions, &mut results, now);
+    posture::sort(&mut results);
     let controls = arguments
         .report
         .map(|Report::Controls| mapping::report(&inventory, &results));
-    let now = ClockAnchor::now()?.timestamp();
+    let exceptions: Vec<_> = config.exceptions.iter().zip(hits).collect();
     let shown = root.dir().to_string_lossy();
     let summary = scan::Scan {
         root: &shown,
@@ -113,6 +116,7 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         units: inventory.units.len(),
         places: inventory.places.len(),
         results: &results,
+        exceptions: &exceptions,
     };
     let out = match (arguments.format, &controls) {
         (FormatName::Text, None) => scan::text(&summary, arguments.all, color()),

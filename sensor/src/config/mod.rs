@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{Exception, Tunables, catalogue};
+use crate::detect::{Exception, Tunables, catalogue, posture};
 
 /// Where the configuration is, if nothing else is said.
 pub const DEFAULT_PATH: &str = "/etc/whodunit/config.toml";
@@ -169,9 +169,10 @@ impl Config {
 }
 
 fn exception(entry: ExceptionEntry) -> Result<Exception, String> {
-    if !catalogue::RULES.iter().any(|rule| rule.id == entry.rule) {
+    let mut known = catalogue::RULES.iter().chain(&posture::CHECKS);
+    if !known.any(|rule| rule.id == entry.rule) {
         return Err(format!(
-            "there is no rule `{}`; see docs/FINDINGS.md",
+            "there is no rule `{}`, of findings or checks; see docs/FINDINGS.md and docs/CHECKS.md",
             entry.rule
         ));
     }

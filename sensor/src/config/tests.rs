@@ -41,6 +41,12 @@ fn what_is_left_out_is_as_by_default() {
 }
 
 #[test]
+fn an_exception_may_be_for_a_check_of_scan() {
+    let config = parse(&WHOLE.replace("timer-created", "command-writable")).expect("read");
+    assert_eq!(config.exceptions[0].rule, "command-writable");
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     assert!(error("[analytic]\nTimerInterval = 3\n").contains("TimerInterval"));
     assert!(error("[analytic]\nUserContext = [\"root\"]\n").contains("line 2"));

@@ -1,6 +1,6 @@
 //! Every detection, with what a person needs to know of it. `docs/FINDINGS.md` is made of this.
 
-use super::techniques::{T1021_004, T1053_006, T1543_002, T1562_001, T1574_006};
+use super::techniques::{T1021_004, T1036_004, T1053_006, T1543_002, T1562_001, T1574_006};
 use crate::event::{Rule, Technique};
 
 const EXECUTION: (&str, &str) = ("TA0002", "Execution");
@@ -27,6 +27,8 @@ const SSH: Technique = Technique {
     tactics: &[LATERAL],
     ..T1021_004
 };
+
+const DISGUISE: Technique = T1036_004;
 
 /// Its tactic has moved between versions of ATT&CK, so none is named.
 const IMPAIR: Technique = T1562_001;
@@ -162,8 +164,10 @@ pub const MANAGER_CONFIG_CHANGED: Rule = Rule {
     techniques: &[SERVICE, PRELOAD],
     is_analytic: false,
     explanation: "The manager's configuration or environment can set variables for all services \
-        (`DefaultEnvironment=`) and move its load paths (`ManagerEnvironment=SYSTEMD_UNIT_PATH=…`).",
-    severity: "medium; informational when a package manager did it",
+        (`DefaultEnvironment=`) and move its load paths (`ManagerEnvironment=SYSTEMD_UNIT_PATH=…`). Or somebody asked \
+        a manager to set such a variable (`systemctl set-environment LD_PRELOAD=…`).",
+    severity: "medium; high when a variable that loads code or moves the load paths was added to PID 1's; \
+        informational when a package manager did it",
     check: "`DefaultEnvironment=`, `ManagerEnvironment=`, and variables that begin with `LD_`.",
     silence: EXCEPTION,
 };
@@ -176,7 +180,8 @@ pub const TIMED_TARGET_CHANGED: Rule = Rule {
     is_analytic: true,
     explanation: "The program, script or environment file of a service that a timer leads to was changed, or a \
         file in a directory that such a service runs. The units look as they did.",
-    severity: "medium; high when the writer is not root; informational when a package manager did it",
+    severity: "medium; high when the writer is not root, or a variable that loads code was added (`LD_PRELOAD`, \
+        `BASH_ENV` …); informational when a package manager did it",
     check: "The file, and who wrote it. Whether its permissions let others than root write to it.",
     silence: EXCEPTION,
 };
@@ -238,20 +243,21 @@ pub const EXTENSION_IMAGE_CHANGED: Rule = Rule {
     title: "An extension image was added or changed",
     techniques: &[SERVICE],
     is_analytic: false,
-    explanation: "systemd-sysext and systemd-confext mount such images over `/usr`, `/opt` and `/etc`: units appear \
+    explanation: "systemd-sysext and systemd-confext mount such images, or directories, over `/usr`, `/opt` and `/etc`: units appear \
         without a write to any load path.",
     severity: "medium; informational when a package manager did it",
     check: "What the image holds below `usr/lib/systemd` or `etc/systemd`.",
     silence: EXCEPTION,
 };
 
-/// A unit that defends the host cannot start any more.
+/// A unit that guards the host cannot start any more.
 pub const SECURITY_UNIT_MASKED: Rule = Rule {
     id: "security-unit-masked",
-    title: "A unit that defends the host was masked",
+    title: "A unit that guards the host is masked",
     techniques: &[IMPAIR],
     is_analytic: false,
-    explanation: "A unit of a well-known security service became a link to /dev/null or an empty file.",
+    explanation: "A unit of a well-known security service is a link to /dev/null or an empty file: it cannot be \
+        started, neither at boot nor by hand.",
     severity: "high; informational when a package manager did it",
     check: "Who masked it, and whether the service still runs.",
     silence: EXCEPTION,
@@ -299,6 +305,36 @@ pub const REQUESTER_OVER_SSH: Rule = Rule {
     silence: EXCEPTION,
 };
 
+/// A process that a service does not account for.
+pub const COMMAND_OUTSIDE_UNIT: Rule = Rule {
+    id: "command-outside-unit",
+    title: "A service runs what its unit does not name",
+    techniques: &[SERVICE, DISGUISE],
+    is_analytic: false,
+    explanation: "A manager started a process in a service, and none of the unit's commands (`ExecStart=` and \
+        its like, with all drop-ins) is it: the manager was tampered with, or was shown another unit than the files \
+        hold. Or a process put itself into the cgroup of a service, to pass for it. Nothing is said while a file \
+        or directory of the unit was changed since the manager read it.",
+    severity: "medium for PID 1, low for a user's manager",
+    check: "`systemctl cat` and `systemctl show -p ExecStart UNIT` beside the files; who the process descends from.",
+    silence: EXCEPTION,
+};
+
+/// Somebody works against the agent.
+pub const AGENT_TAMPERED: Rule = Rule {
+    id: "agent-tampered",
+    title: "The agent itself was tampered with",
+    techniques: &[IMPAIR],
+    is_analytic: false,
+    explanation: "The agent's unit, its program or its configuration was changed or removed, or its unit disabled; \
+        somebody other than PID 1 sent it a signal; or the agent before it in this boot ended without a word, as \
+        by SIGKILL. What kills an agent is told by the next one: send events to another host.",
+    severity: "high; medium for a signal that asks it to end, and for an end without a word; informational when a \
+        package manager did it",
+    check: "Who did it. What happened from then on, by other records: nothing was watched.",
+    silence: EXCEPTION,
+};
+
 /// All of them, in the order of the documentation.
 pub const RULES: &[&Rule] = &[
     &TIMER_RAN_CHANGED_UNIT,
@@ -321,6 +357,8 @@ pub const RULES: &[&Rule] = &[
     &UNIT_WRITABLE,
     &MANAGER_RELOADED_BY_SIGNAL,
     &REQUESTER_OVER_SSH,
+    &COMMAND_OUTSIDE_UNIT,
+    &AGENT_TAMPERED,
 ];
 
 /// The catalogue as a page of documentation, in Markdown.

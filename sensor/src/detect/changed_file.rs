@@ -10,36 +10,11 @@ use crate::{
     systemd::load_path::Serves,
 };
 
-use super::Tunables;
-
-/// Services whose absence an attacker would welcome.
-const SECURITY_UNITS: [&str; 22] = [
-    "apparmor",
-    "auditd",
-    "aide",
-    "aidecheck",
-    "clamav-daemon",
-    "clamav-freshclam",
-    "crowdsec",
-    "dailyaidecheck",
-    "elastic-agent",
-    "elastic-endpoint",
-    "fail2ban",
-    "falco",
-    "falcon-sensor",
-    "firewalld",
-    "nftables",
-    "osqueryd",
-    "rsyslog",
-    "sysmon",
-    "tetragon",
-    "ufw",
-    "wazuh-agent",
-    "whodunit",
-];
-
-/// Variables that make the dynamic linker load something.
-const LOADER: [&str; 3] = ["LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH"];
+use super::{
+    AGENT_UNIT, Tunables,
+    environment_names::{line_loads, line_moves},
+    guards::is_guard,
+};
 
 /// The finding that a change amounts to, if it does.
 pub(super) fn judge(seen: &Seen, tunables: &Tunables) -> Option<Finding> {
@@ -142,6 +117,9 @@ fn rule(seen: &Seen) -> Option<(&'static Rule, Severity)> {
             (&rules::UNIT_FROM_UNEXPECTED_PLACE, severity)
         });
     }
+    if tampers(change) {
+        return Some((&rules::AGENT_TAMPERED, Severity::High));
+    }
     if change.verb == Verb::Setattr && !change.truncates {
         let runs = change.class == FileClass::Generator && change.object.mode & 0o111 != 0;
         if runs {
@@ -159,7 +137,9 @@ fn rule(seen: &Seen) -> Option<(&'static Rule, Severity)> {
             )
         });
     }
-    if !brings_content(change) {
+    // An extension is an image, or a directory.
+    let extends = change.class == FileClass::Image && change.verb == Verb::Mkdir;
+    if !brings_content(change) && !extends {
         return None;
     }
     match change.class {
@@ -175,12 +155,19 @@ fn rule(seen: &Seen) -> Option<(&'static Rule, Severity)> {
         }
         FileClass::Preset => Some((&rules::PRESET_CHANGED, Severity::Medium)),
         FileClass::Linger => Some((&rules::LINGER_ENABLED, Severity::Low)),
-        FileClass::ManagerConfig => Some((&rules::MANAGER_CONFIG_CHANGED, Severity::Medium)),
+        FileClass::ManagerConfig => {
+            let severity = if adds_loader(change) || adds(change, line_moves) {
+                weigh(Severity::High, Severity::Medium)
+            } else {
+                Severity::Medium
+            };
+            Some((&rules::MANAGER_CONFIG_CHANGED, severity))
+        }
         FileClass::Image => Some((&rules::EXTENSION_IMAGE_CHANGED, Severity::Medium)),
         FileClass::Target => {
             let by_user = change.writer.process.euid != 0;
             let known = change.writer.process.origin != Origin::Unknown;
-            let severity = if by_user && known {
+            let severity = if by_user && known || adds_loader(change) {
                 Severity::High
             } else {
                 Severity::Medium
@@ -193,6 +180,23 @@ fn rule(seen: &Seen) -> Option<(&'static Rule, Severity)> {
         | FileClass::TimerStamp
         | FileClass::Directory
         | FileClass::Other => None,
+    }
+}
+
+/// Whether a change is of what the agent itself rests on.
+fn tampers(change: &Change) -> bool {
+    let removes = matches!(change.verb, Verb::Unlink | Verb::Rmdir);
+    match change.class {
+        // To enable it is to add a link.
+        FileClass::DependencyLink => {
+            let name = change.path.rsplit('/').next();
+            removes && name == Some(AGENT_UNIT)
+        }
+        FileClass::UnitFile | FileClass::DropIn | FileClass::Target => {
+            let touches = removes || change.verb == Verb::Setattr || brings_content(change);
+            touches && change.unit.as_deref() == Some(AGENT_UNIT)
+        }
+        _ => false,
     }
 }
 
@@ -219,10 +223,9 @@ fn unit_file(
     let unit = change.unit.as_deref()?;
     let by_manager = is_manager(change);
     let transient = change.path.contains("/systemd/transient/");
-    let (stem, kind) = unit.rsplit_once('.')?;
+    let (_, kind) = unit.rsplit_once('.')?;
     if settings(change).is_some_and(|settings| settings.masked) {
-        let defends = SECURITY_UNITS.contains(&stem);
-        return defends.then_some((&rules::SECURITY_UNIT_MASKED, Severity::High));
+        return is_guard(unit).then_some((&rules::SECURITY_UNIT_MASKED, Severity::High));
     }
     let severity = weigh(Severity::Medium, Severity::Low);
     match kind {
@@ -286,14 +289,17 @@ fn is_manager(change: &Change) -> bool {
     super::is_manager(&change.writer.process)
 }
 
-fn adds_loader(change: &Change) -> bool {
+/// Whether a change adds a line that is like this.
+fn adds(change: &Change, is_it: fn(&str) -> bool) -> bool {
     let diff = change.content.as_ref().and_then(|c| c.diff.as_ref());
     diff.is_some_and(|diff| {
-        diff.text
-            .lines()
-            .filter(|line| line.starts_with('+'))
-            .any(|line| LOADER.iter().any(|variable| line.contains(variable)))
+        let added = diff.text.lines().filter_map(|line| line.strip_prefix('+'));
+        added.into_iter().any(is_it)
     })
+}
+
+fn adds_loader(change: &Change) -> bool {
+    adds(change, line_loads)
 }
 
 fn settings(change: &Change) -> Option<&UnitSettings> {

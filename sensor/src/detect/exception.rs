@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 
 use super::glob::matches;
-use crate::event::{Finding, Severity, Timestamp, Trait};
+use crate::event::{Excepted, Finding, Posture, Severity, Timestamp, Trait};
 
 /// A finding that is expected: it stays, as `informational`, and says who said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,17 @@ impl Exception {
         let nanoseconds = i128::from(time.wall);
         jiff::Timestamp::from_nanosecond(nanoseconds)
             .is_ok_and(|time| time.to_zoned(jiff::tz::TimeZone::UTC).date() <= self.expires)
+    }
+
+    /// The same for a result of `scan`.
+    fn is_for_result(&self, result: &Posture) -> bool {
+        let fits = |pattern: &Option<String>, text: &Option<String>| {
+            let fits = |pattern: &String| text.as_ref().is_some_and(|it| matches(pattern, it));
+            pattern.as_ref().is_none_or(fits)
+        };
+        self.rule == result.entry.id
+            && fits(&self.unit, &result.unit)
+            && fits(&self.path, &result.path)
     }
 
     /// Whether it is meant: each pattern that it has must match.
@@ -87,4 +98,31 @@ impl Exceptions {
             ),
         });
     }
+}
+
+/// Lowers the results of a scan that an exception is for to `informational`, and says by whose word.
+/// Gives how many each exception was for.
+pub fn except_results(
+    exceptions: &[Exception],
+    results: &mut [Posture],
+    now: Timestamp,
+) -> Vec<usize> {
+    let mut hits = vec![0; exceptions.len()];
+    for result in results {
+        let mut candidates = exceptions.iter().zip(&mut hits);
+        let found = candidates
+            .find(|(exception, _)| exception.is_for_result(result) && exception.holds(now));
+        let Some((exception, hits)) = found else {
+            continue;
+        };
+        *hits += 1;
+        result.excepted = Some(Excepted {
+            owner: exception.owner.clone(),
+            reason: exception.reason.clone(),
+            expires: exception.expires.to_string(),
+            severity: result.severity,
+        });
+        result.severity = Severity::Informational;
+    }
+    hits
 }

@@ -45,6 +45,8 @@ const LIVE: &[&str] = &[
     "load-path-mounted-over",
     "unit-from-unexpected-place",
     "extension-image-changed",
+    "unseen-change",
+    "command-outside-unit",
 ];
 
 /// Every row.
@@ -198,6 +200,8 @@ pub static ROWS: [Row; 18] = [
             "unseen-change",
             "manager-reloaded-by-signal",
             "requester-over-ssh",
+            "security-unit-masked",
+            "agent-tampered",
         ],
         agent: true,
     },

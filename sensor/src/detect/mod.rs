@@ -1,20 +1,28 @@
 //! What a correlation means: findings, their words and their severity.
 
+mod agent_tampered;
 mod asked;
 pub mod baseline;
 pub mod catalogue;
 mod changed_file;
 mod changed_unit_ran;
+mod command_outside_unit;
+mod environment_asked;
+mod environment_names;
 mod exception;
 mod glob;
+mod guards;
 pub mod mapping;
 pub mod posture;
 mod settle;
 mod techniques;
 mod tunables;
 
+pub use agent_tampered::{AGENT_UNIT, agent_cut_off, agent_signalled};
 pub use changed_unit_ran::changed_unit_ran;
-pub use exception::Exception;
+pub use command_outside_unit::{Outside, command_outside_unit};
+pub use environment_asked::environment_asked;
+pub use exception::{Exception, except_results};
 pub use tunables::Tunables;
 
 use crate::{

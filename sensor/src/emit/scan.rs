@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::text;
+use crate::detect::Exception;
 use crate::detect::mapping::controls_of;
-use crate::event::{Control, ControlStatus, Posture, Rule, Severity};
+use crate::event::{Control, ControlStatus, Excepted, Posture, Rule, Severity};
 
 /// Widest line of a stranger's text, in characters.
 const WIDTH: usize = 400;
@@ -25,6 +26,8 @@ pub struct Scan<'a> {
     pub places: usize,
     /// Results, the worst first.
     pub results: &'a [Posture],
+    /// Exceptions of the configuration, each with how many results it was for.
+    pub exceptions: &'a [(&'a Exception, usize)],
 }
 
 /// Ids of the techniques of a check.
@@ -65,6 +68,7 @@ pub fn text(scan: &Scan<'_>, all: bool, color: bool) -> String {
         }
         out.push('\n');
     }
+    exceptions(&mut out, scan);
     let counts = counts(scan.results);
     let words: Vec<String> = Severity::ALL
         .iter()
@@ -84,6 +88,31 @@ pub fn text(scan: &Scan<'_>, all: bool, color: bool) -> String {
         ),
     );
     out
+}
+
+/// What the results were excepted by, and exceptions that are for nothing.
+fn exceptions(out: &mut String, scan: &Scan<'_>) {
+    if scan.exceptions.is_empty() {
+        return;
+    }
+    out.push_str("exceptions of the configuration:\n");
+    for (exception, hits) in scan.exceptions {
+        let concerned = [&exception.unit, &exception.path];
+        let concerned: Vec<&str> = concerned
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        put(out, format_args!("  {hits:>5}  {} ", exception.rule));
+        text::push(out, &concerned.join(" "), WIDTH);
+        let words = format!(
+            ": {}: {} (until {})",
+            exception.owner, exception.reason, exception.expires
+        );
+        text::push(out, &words, WIDTH);
+        out.push('\n');
+    }
+    out.push('\n');
 }
 
 fn put(out: &mut String, args: std::fmt::Arguments<'_>) {
@@ -128,6 +157,19 @@ fn one(out: &mut String, result: &Posture, color: bool) {
     match &result.fix {
         Some(fix) => line("fix", fix),
         None => line("silence", result.entry.silence),
+    }
+    if let Some(excepted) = &result.excepted {
+        let Excepted {
+            owner,
+            reason,
+            expires,
+            severity,
+        } = excepted;
+        let severity = severity.as_str();
+        line(
+            "excepted",
+            &format!("{severity} by itself; {owner}: {reason} (until {expires})"),
+        );
     }
     let mut ids = techniques(result.entry);
     ids.extend(&result.controls);
@@ -192,6 +234,8 @@ struct Document<'a> {
     places: usize,
     counts: BTreeMap<&'static str, usize>,
     results: Vec<ResultObject<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exceptions: Vec<ExceptionObject<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     controls: Option<Vec<ControlObject<'a>>>,
 }
@@ -215,8 +259,31 @@ struct ResultObject<'a> {
     silence: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    excepted: Option<ExceptedObject<'a>>,
     attacks: Vec<&'static str>,
     controls: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct ExceptedObject<'a> {
+    severity: &'static str,
+    owner: &'a str,
+    reason: &'a str,
+    expires: &'a str,
+}
+
+#[derive(Serialize)]
+struct ExceptionObject<'a> {
+    rule: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    owner: &'a str,
+    reason: &'a str,
+    expires: String,
+    hits: usize,
 }
 
 #[derive(Serialize)]
@@ -249,6 +316,12 @@ pub fn json(scan: &Scan<'_>, controls: Option<&[Control]>) -> Result<String, ser
         what_to_check: result.entry.check,
         silence: result.entry.silence,
         fix: result.fix.as_deref(),
+        excepted: result.excepted.as_ref().map(|excepted| ExceptedObject {
+            severity: excepted.severity.as_str(),
+            owner: &excepted.owner,
+            reason: &excepted.reason,
+            expires: &excepted.expires,
+        }),
         attacks: techniques(result.entry),
         controls: controls_of(result.entry.id),
     });
@@ -263,6 +336,18 @@ pub fn json(scan: &Scan<'_>, controls: Option<&[Control]>) -> Result<String, ser
         });
         objects.collect()
     });
+    let exceptions = scan
+        .exceptions
+        .iter()
+        .map(|(exception, hits)| ExceptionObject {
+            rule: &exception.rule,
+            unit: exception.unit.as_deref(),
+            path: exception.path.as_deref(),
+            owner: &exception.owner,
+            reason: &exception.reason,
+            expires: exception.expires.to_string(),
+            hits: *hits,
+        });
     let counts = counts(scan.results);
     serde_json::to_string_pretty(&Document {
         whodunit: env!("CARGO_PKG_VERSION"),
@@ -275,6 +360,7 @@ pub fn json(scan: &Scan<'_>, controls: Option<&[Control]>) -> Result<String, ser
             .map(|(it, count)| (it.as_str(), count))
             .collect(),
         results: results.collect(),
+        exceptions: exceptions.collect(),
         controls,
     })
 }

@@ -96,8 +96,9 @@ impl Asked {
     }
 }
 
-/// `SIGHUP`, `SIGRTMIN+1` …
-fn signal_name(signal: u32) -> String {
+/// The name of a signal: `SIGHUP`, `SIGRTMIN+1` …
+#[must_use]
+pub fn signal_name(signal: u32) -> String {
     // glibc keeps the first two for itself.
     const RTMIN: u32 = 34;
     let known = i32::try_from(signal)

@@ -19,14 +19,14 @@ mod systemd;
 mod time;
 
 pub use activation::{TimerFired, Verdict};
-pub use asked::{Asked, Login, Means, OnBehalfOf};
+pub use asked::{Asked, Login, Means, OnBehalfOf, signal_name};
 pub use change::{Between, Change, FileClass, FileIdentity, Tier, Unseen, Verb};
 pub use content::{Content, Diff, LinkTarget, UnitSettings};
 pub use finding::{Cause, CauseFile, CauseRequest, Finding, LinkKind, Related, Severity, Trait};
 pub use health::{Health, LossCount};
 pub use intent::Intent;
 pub use package::{PackageFile, Packaging, Shipped, Transaction};
-pub use posture::{Control, ControlStatus, Posture};
+pub use posture::{Control, ControlStatus, Excepted, Posture};
 pub use process::{Actor, Exec, Executable, Exit, Origin, Process, ProcessKey};
 pub use request::{Protocol, Request, RequestClass, TransientCommand, TransientUnit};
 pub use rule::{Rule, Technique};

@@ -23,6 +23,21 @@ pub struct Posture {
     pub fix: Option<String>,
     /// Ids of the controls and mitigations that it bears on.
     pub controls: Vec<&'static str>,
+    /// Who said that it is expected, and why.
+    pub excepted: Option<Excepted>,
+}
+
+/// An exception of the configuration that a result is covered by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excepted {
+    /// Who answers for it.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// The last day on which it holds, UTC.
+    pub expires: String,
+    /// How bad the result is by itself.
+    pub severity: Severity,
 }
 
 impl Posture {

@@ -37,11 +37,22 @@ impl KernelProcesses {
 
     /// Takes a process for a manager that was not known to be one when it was executed.
     pub fn mark_manager(&mut self, key: ProcessKey) {
+        self.mark(key, process_flags::IS_MANAGER);
+    }
+
+    /// Takes the process that has this pid now for the agent.
+    pub fn mark_agent(&mut self, tgid: u32) {
+        if let Ok(entry) = self.table.get(&tgid, 0) {
+            self.mark(ProcessKey::new(tgid, entry.start), process_flags::IS_AGENT);
+        }
+    }
+
+    fn mark(&mut self, key: ProcessKey, flag: u32) {
         let entry = self.table.get(&key.tgid, 0);
         if let Ok(mut entry) = entry
             && same(&entry, &key)
         {
-            entry.flags |= process_flags::IS_MANAGER;
+            entry.flags |= flag;
             // It may be gone by now, which is as well.
             let _ = self.table.insert(key.tgid, entry, EXIST);
         }

@@ -85,6 +85,8 @@ pub struct Memory {
     pub alive: Option<u64>,
     /// Whether that was in this boot.
     pub same_boot: bool,
+    /// Whether that agent did not say that it ends.
+    pub cut_off: bool,
     /// The files that were there, by name.
     pub files: HashMap<String, KnownFile>,
     /// The latest change to each of them, oldest first.
@@ -100,18 +102,19 @@ pub struct Memory {
 }
 
 pub(super) fn read(connection: &Connection, boot: &str) -> rusqlite::Result<Memory> {
-    let last: Option<(i64, String)> = connection
+    let last: Option<(i64, String, bool)> = connection
         .query_row(
-            "SELECT alive, boots.boot FROM agents JOIN boots ON boots.id = agents.boot \
+            "SELECT alive, boots.boot, ended IS NULL FROM agents JOIN boots ON boots.id = agents.boot \
              ORDER BY agents.id DESC LIMIT 1",
             [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .optional()?;
     let changes = changes(connection, boot)?;
     Ok(Memory {
-        alive: last.as_ref().map(|(alive, _)| unsigned(*alive)),
-        same_boot: last.is_some_and(|(_, of)| of == boot),
+        alive: last.as_ref().map(|(alive, ..)| unsigned(*alive)),
+        cut_off: last.as_ref().is_some_and(|(.., cut_off)| *cut_off),
+        same_boot: last.is_some_and(|(_, of, _)| of == boot),
         files: files(connection)?,
         told: told(connection, &changes)?,
         changes,

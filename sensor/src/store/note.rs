@@ -36,6 +36,8 @@ pub enum Note {
     Lineage(LineageNote),
     /// The agent watches, as of this wall time in nanoseconds.
     Alive(u64),
+    /// The agent ends, at this wall time in nanoseconds.
+    Ended(u64),
 }
 
 impl Note {
@@ -51,7 +53,7 @@ impl Note {
             Self::Firing(_) => "firing",
             Self::Run(_) => "run",
             Self::Lineage(_) => "lineage",
-            Self::Alive(_) => "alive",
+            Self::Alive(_) | Self::Ended(_) => "alive",
         }
     }
 

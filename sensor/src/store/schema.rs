@@ -4,7 +4,7 @@ use rusqlite::{Connection, Transaction};
 
 /// One step for each version: the first makes an empty database version 1, each other makes of
 /// its predecessor's layout its own. A step that was released is never changed.
-const STEPS: [&str; 4] = [V1, V2, V3, V4];
+const STEPS: [&str; 5] = [V1, V2, V3, V4, V5];
 
 /// The version that this program writes (`PRAGMA user_version`).
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -141,6 +141,12 @@ CREATE TABLE requests (
 );
 CREATE INDEX requests_by_trust ON requests (trusted, id);
 CREATE INDEX requests_by_author ON requests (author);
+";
+
+/// How an agent ended. Of those before this version that is not known.
+const V5: &str = "
+ALTER TABLE agents ADD COLUMN ended INTEGER; -- when it said so; none if it was killed
+UPDATE agents SET ended = alive;
 ";
 
 /// The version of a database; 0 of an empty one.

@@ -134,6 +134,19 @@ fn a_change_is_remembered_with_its_writer() {
 }
 
 #[test]
+fn an_agent_that_was_cut_off_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(!open(dir.path(), BOOT).memory.cut_off, "there was none");
+    let mut second = open_at(dir.path(), BOOT, NOW + SECOND);
+    assert!(second.memory.cut_off, "the first did not say that it ends");
+    second.database.keep(&[Note::Ended(at(9).wall)]).unwrap();
+    drop(second);
+    let third = open_at(dir.path(), BOOT, NOW + 100 * SECOND);
+    assert!(!third.memory.cut_off);
+    assert_eq!(third.memory.alive, Some(at(9).wall));
+}
+
+#[test]
 fn processes_of_another_boot_are_kept_apart() {
     let dir = tempfile::tempdir().unwrap();
     let mut opened = open(dir.path(), BOOT);

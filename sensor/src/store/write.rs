@@ -86,6 +86,12 @@ pub(super) fn note(
         Note::Firing(firing) => self::firing(connection, boot, limits, firing),
         Note::Run(run) => self::run(connection, boot, limits, run),
         Note::Lineage(lineage) => lineage::write(connection, boot, lineage),
+        Note::Ended(time) => connection
+            .execute(
+                "UPDATE agents SET alive = ?1, ended = ?1 WHERE id = (SELECT max(id) FROM agents)",
+                [signed(*time)],
+            )
+            .map(drop),
         Note::Alive(time) => connection
             .execute(
                 "UPDATE agents SET alive = ?1 WHERE id = (SELECT max(id) FROM agents)",

@@ -183,6 +183,38 @@ impl Installed {
         Some((file, std::iter::once(path).chain(drop_ins).collect()))
     }
 
+    /// Whether all that the unit is made of is as it was at `since`, in nanoseconds since the epoch:
+    /// its files, and the directories in which others could be. What only managers and
+    /// generators write to does not count. `false` where that is not known.
+    pub fn is_untouched_since(
+        &mut self,
+        paths: &LoadPaths,
+        manager: &Manager,
+        unit: &str,
+        since: u64,
+    ) -> bool {
+        let Some((_, files)) = self.unit(paths, manager, unit) else {
+            return false;
+        };
+        let Some(known) = self.maps.get(manager) else {
+            return false;
+        };
+        let directories = known.map.directories();
+        let mut stamps = directories.chain(
+            files
+                .iter()
+                .map(|path| (path.as_path(), FileStamp::at(path))),
+        );
+        let is_managers = |path: &Path| {
+            let path = path.to_string_lossy();
+            path.contains("/systemd/generator") || path.contains("/systemd/transient")
+        };
+        known.map.doubtful().is_empty()
+            && stamps.all(|(path, stamp)| {
+                is_managers(path) || stamp.is_none_or(|stamp| stamp.is_before(since))
+            })
+    }
+
     /// Takes the names of `manager` out of the cache, scanned anew if something changed.
     fn refresh(&mut self, paths: &LoadPaths, manager: &Manager) -> Option<Known> {
         let directories = paths.unit_dirs(manager);

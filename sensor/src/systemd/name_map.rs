@@ -127,6 +127,12 @@ impl NameMap {
             && self.settled
     }
 
+    /// Every directory that was looked at, and its state then; `None` for one that was not there.
+    pub fn directories(&self) -> impl Iterator<Item = (&Path, Option<FileStamp>)> {
+        let stamps = self.stamps.iter();
+        stamps.map(|(path, stamp)| (path.as_path(), *stamp))
+    }
+
     /// The unit that `name` stands for, through aliases; a template's instance too. The name
     /// itself where nothing is known.
     #[must_use]

@@ -122,6 +122,57 @@ fn a_scan_fails_when_it_was_asked_to() {
 }
 
 #[test]
+fn an_exception_covers_a_result_until_it_expires() {
+    let Some(dir) = host() else { return };
+    let root = dir.path().to_str().unwrap();
+    write(dir.path(), "opt/app", "#!/bin/sh\nexec true\n", 0o777);
+    let config = dir.path().join("config.toml");
+    let config = config.to_str().unwrap();
+    let scan = |expires: &str, path: &str, arguments: &[&str]| {
+        let exception = format!(
+            "[[exception]]\nrule = \"command-writable\"\nunit = \"app.*\"\npath = \"{path}\"\n\
+             owner = \"storage team\"\nreason = \"ticket 4711\"\nexpires = \"{expires}\"\n"
+        );
+        fs::write(config, exception).unwrap();
+        let fixed = [
+            "scan",
+            "--root",
+            root,
+            "--config",
+            config,
+            "--fail-on",
+            "low",
+        ];
+        whodunit(&[&fixed, arguments].concat())
+    };
+    let shown = code(&scan("2999-01-31", "/opt/*", &["--all"]), 0);
+    let words = "excepted  critical by itself; storage team: ticket 4711 (until 2999-01-31)";
+    assert!(shown.contains(words), "{shown}");
+    assert!(
+        shown.contains("    1  command-writable app.* /opt/*: storage team"),
+        "{shown}"
+    );
+    // One that is over, or for something else, covers nothing, and is shown to.
+    for (expires, path) in [("2001-01-31", "/opt/*"), ("2999-01-31", "/usr/*")] {
+        let shown = code(&scan(expires, path, &[]), 1);
+        assert!(shown.contains("    0  command-writable app.*"), "{shown}");
+        assert!(!shown.contains("excepted "), "{shown}");
+    }
+    let json = scan("2999-01-31", "/opt/*", &["--format", "json"]);
+    assert_eq!(json.status.code(), Some(0));
+    let value: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(value["exceptions"][0]["hits"], 1);
+    let results = value["results"].as_array().unwrap();
+    let result = results.iter().find(|it| it["check"] == "command-writable");
+    let result = result.unwrap();
+    assert_eq!(result["severity"], "informational");
+    assert_eq!(result["excepted"]["severity"], "critical");
+    assert_eq!(result["excepted"]["owner"], "storage team");
+    let ocsf = text(&scan("2999-01-31", "/opt/*", &["--format", "ocsf"]).stdout);
+    assert!(ocsf.contains("\"reason\":\"ticket 4711\""), "{ocsf}");
+}
+
+#[test]
 fn a_baseline_is_signed_and_tells_drift() {
     let Some(dir) = host() else { return };
     let root = dir.path().to_str().unwrap();

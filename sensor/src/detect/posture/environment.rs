@@ -2,6 +2,7 @@
 
 use super::targets::{fix_of, severity_of};
 use super::{of_path, of_unit};
+use crate::detect::environment_names::{loads, moves_load_paths};
 use crate::detect::techniques::{T1543_002, T1574, T1574_006};
 use crate::event::{Posture, Rule, Severity};
 use crate::host::access::holes;
@@ -43,44 +44,6 @@ pub(super) static LOAD_PATH: Rule = Rule {
     check: "Which directories, and what is in them?",
     silence: "Take it out.",
 };
-
-const LOADS: [&str; 8] = [
-    "LD_PRELOAD",
-    "LD_AUDIT",
-    "BASH_ENV",
-    "ENV",
-    "PERL5OPT",
-    "PYTHONSTARTUP",
-    "NODE_OPTIONS",
-    "RUBYOPT",
-];
-const SEARCHES: [&str; 6] = [
-    "LD_LIBRARY_PATH",
-    "PYTHONPATH",
-    "PERL5LIB",
-    "GCONV_PATH",
-    "NODE_PATH",
-    "RUBYLIB",
-];
-const MOVES: [&str; 4] = [
-    "SYSTEMD_UNIT_PATH",
-    "SYSTEMD_GENERATOR_PATH",
-    "SYSTEMD_ENVIRONMENT_GENERATOR_PATH",
-    "SYSTEMD_PRESET_PATH",
-];
-
-/// How bad a variable is, by its name.
-fn loads(assignment: &str) -> Option<Severity> {
-    let (name, value) = assignment.split_once('=')?;
-    let name = name.trim().trim_start_matches("export ");
-    if value.trim().is_empty() {
-        None
-    } else if LOADS.contains(&name) {
-        Some(Severity::High)
-    } else {
-        SEARCHES.contains(&name).then_some(Severity::Low)
-    }
-}
 
 fn assignments(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
@@ -201,7 +164,7 @@ pub(super) fn managers(inventory: &Inventory, results: &mut Vec<Posture>) {
         }
         for setting in settings {
             let name = setting.split('=').next().unwrap_or_default();
-            let (entry, severity) = if MOVES.contains(&name) {
+            let (entry, severity) = if moves_load_paths(name) {
                 (&LOAD_PATH, Severity::High)
             } else if let Some(severity) = loads(&setting) {
                 (&PRELOAD, severity)

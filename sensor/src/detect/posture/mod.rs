@@ -84,14 +84,19 @@ pub fn assess(inventory: &Inventory, tunables: &Tunables) -> Vec<Posture> {
     for result in &mut results {
         result.controls = mapping::controls_of(result.entry.id);
     }
+    sort(&mut results);
+    // What all users share is met by several ways.
+    results.dedup();
+    results
+}
+
+/// Puts the worst first.
+pub fn sort(results: &mut [Posture]) {
     results.sort_by(|a, b| {
         b.severity
             .cmp(&a.severity)
             .then_with(|| a.key().cmp(&b.key()))
     });
-    // What all users share is met by several ways.
-    results.dedup();
-    results
 }
 
 /// Begins a result about a unit.
@@ -106,6 +111,7 @@ fn of_unit(entry: &'static Rule, unit: &UnitFacts, severity: Severity, message: 
         evidence: Vec::new(),
         fix: None,
         controls: Vec::new(),
+        excepted: None,
     }
 }
 
@@ -121,6 +127,7 @@ fn of_path(entry: &'static Rule, path: &str, severity: Severity, message: String
         evidence: Vec::new(),
         fix: None,
         controls: Vec::new(),
+        excepted: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Units that are not what their package made them: hidden, masked, changed, extended.
 
 use super::{of_unit, ownership, quoted};
+use crate::detect::catalogue::{DROP_IN_ADDS_COMMAND, SECURITY_UNIT_MASKED};
+use crate::detect::guards::is_guard;
 use crate::detect::techniques::{T1036_004, T1053_006, T1543_002, T1562_001, T1574_006};
 use crate::event::{Posture, Rule, Severity};
 use crate::systemd::inventory::{DropIn, FileFacts, Origin, Owned, Scope, UnitFacts};
@@ -19,23 +21,23 @@ pub(super) static SHADOWS: Rule = Rule {
 };
 
 pub(super) static MASKED: Rule = Rule {
-    id: "security-unit-masked",
-    title: "A unit that guards this host is masked",
+    id: SECURITY_UNIT_MASKED.id,
+    title: SECURITY_UNIT_MASKED.title,
     techniques: &[T1562_001],
     is_analytic: false,
     severity: "high",
-    explanation: "A masked unit cannot be started, neither at boot nor by hand.",
+    explanation: SECURITY_UNIT_MASKED.explanation,
     check: "Who masked it, and when? Is something else doing its work?",
     silence: "Unmask it; or remove the package, if it is not wanted.",
 };
 
 pub(super) static ADDS_COMMAND: Rule = Rule {
-    id: "drop-in-adds-command",
-    title: "A drop-in that no package brought adds commands to a packaged unit",
+    id: DROP_IN_ADDS_COMMAND.id,
+    title: DROP_IN_ADDS_COMMAND.title,
     techniques: &[T1543_002],
     is_analytic: false,
     severity: "medium for commands beside the main one; low where it only replaces ExecStart= by a packaged program",
-    explanation: "The unit keeps its name and file, and runs something else as well.",
+    explanation: DROP_IN_ADDS_COMMAND.explanation,
     check: "`systemctl cat UNIT`: who wrote the drop-in, and what for?",
     silence: "Put the command into a unit of its own.",
 };
@@ -73,69 +75,10 @@ pub(super) static UNOWNED: Rule = Rule {
     silence: "Nothing to silence; `baseline save` takes it for known.",
 };
 
-/// Units that watch over a host, or keep it up to date. A name ends in `*` where more may follow.
-const GUARDS: [&str; 48] = [
-    "auditd.service",
-    "audit-rules.service",
-    "apparmor.service",
-    "fail2ban.service",
-    "falco*",
-    "whodunit*",
-    "osqueryd.service",
-    "wazuh-agent.service",
-    "ossec*",
-    "sysmon.service",
-    "ufw.service",
-    "firewalld.service",
-    "nftables.service",
-    "iptables.service",
-    "netfilter-persistent.service",
-    "rsyslog.service",
-    "syslog-ng.service",
-    "systemd-journald.service",
-    "systemd-journald.socket",
-    "auditbeat.service",
-    "filebeat.service",
-    "elastic-agent.service",
-    "ElasticEndpoint.service",
-    "falcon-sensor.service",
-    "mdatp.service",
-    "clamav-daemon.service",
-    "clamav-freshclam.service",
-    "clamav-freshclam-once.timer",
-    "aide*",
-    "dailyaidecheck.*",
-    "samhain.service",
-    "crowdsec.service",
-    "suricata.service",
-    "tetragon.service",
-    "tracee.service",
-    "unattended-upgrades.service",
-    "apt-daily.timer",
-    "apt-daily-upgrade.timer",
-    "dnf-automatic*",
-    "chkrootkit.*",
-    "rkhunter*",
-    "selinux-autorelabel*",
-    "snort.service",
-    "zeek.service",
-    "velociraptor*",
-    "laurel*",
-    "chrony.service",
-    "systemd-timesyncd.service",
-];
-
-fn guards(name: &str) -> bool {
-    GUARDS.iter().any(|guard| match guard.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix),
-        None => *guard == name,
-    })
-}
-
 pub(super) fn unit(unit: &UnitFacts, results: &mut Vec<Posture>) {
     let name = unit.name.as_str();
     if unit.masked {
-        if unit.scope == Scope::System && guards(name) {
+        if unit.scope == Scope::System && is_guard(name) {
             let path = unit.file.path.display();
             let message = format!("{name}, which guards this host, is masked by {path}");
             let mut result = of_unit(&MASKED, unit, Severity::High, message);

@@ -80,6 +80,14 @@ struct Unmapped<'a> {
 }
 
 #[derive(Serialize)]
+struct Excepted<'a> {
+    severity: &'static str,
+    owner: &'a str,
+    reason: &'a str,
+    expires: &'a str,
+}
+
+#[derive(Serialize)]
 #[serde(untagged)]
 enum Scan<'a> {
     Check {
@@ -90,6 +98,8 @@ enum Scan<'a> {
         silence: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         fix: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        excepted: Option<Excepted<'a>>,
     },
     Control {
         framework: &'a str,
@@ -163,6 +173,12 @@ pub(super) fn posture<'a>(event: &'a Event, posture: &'a Posture) -> ComplianceF
                 what_to_check: entry.check,
                 silence: entry.silence,
                 fix: posture.fix.as_deref(),
+                excepted: posture.excepted.as_ref().map(|excepted| Excepted {
+                    severity: caption(excepted.severity),
+                    owner: &excepted.owner,
+                    reason: &excepted.reason,
+                    expires: &excepted.expires,
+                }),
             },
             controls: &posture.controls,
         },

@@ -1,0 +1,62 @@
+//! Units that guard a host: those that an intruder would like to be without.
+
+/// Their names; a `*` at the end stands for anything.
+const GUARDS: [&str; 49] = [
+    "aide*",
+    "apparmor.service",
+    "apt-daily-upgrade.timer",
+    "apt-daily.timer",
+    "audit-rules.service",
+    "auditbeat.service",
+    "auditd.service",
+    "chkrootkit.*",
+    "chrony.service",
+    "clamav-daemon.service",
+    "clamav-freshclam-once.timer",
+    "clamav-freshclam.service",
+    "crowdsec.service",
+    "dailyaidecheck.*",
+    "dnf-automatic*",
+    "elastic-agent.service",
+    "elastic-endpoint.service",
+    "ElasticEndpoint.service",
+    "fail2ban.service",
+    "falco*",
+    "falcon-sensor.service",
+    "filebeat.service",
+    "firewalld.service",
+    "iptables.service",
+    "laurel*",
+    "mdatp.service",
+    "netfilter-persistent.service",
+    "nftables.service",
+    "osqueryd.service",
+    "ossec*",
+    "rkhunter*",
+    "rsyslog.service",
+    "samhain.service",
+    "selinux-autorelabel*",
+    "snort.service",
+    "suricata.service",
+    "syslog-ng.service",
+    "sysmon.service",
+    "systemd-journald.service",
+    "systemd-journald.socket",
+    "systemd-timesyncd.service",
+    "tetragon.service",
+    "tracee.service",
+    "ufw.service",
+    "unattended-upgrades.service",
+    "velociraptor*",
+    "wazuh-agent.service",
+    "whodunit*",
+    "zeek.service",
+];
+
+/// Whether this is the name of one.
+pub(super) fn is_guard(name: &str) -> bool {
+    GUARDS.iter().any(|guard| match guard.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => *guard == name,
+    })
+}
