@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use md5::{Digest as _, Md5};
+use sha2::Sha256;
 
 use crate::{
     event::{Actor, Change, FileClass, Packaging, Process, Shipped, Timestamp, Transaction, Verb},
     host::{
-        files::{FileStamp, read_regular},
+        files::{FileStamp, hex, read_regular},
         mounts::Mounts,
         packages::Packages,
     },
@@ -106,7 +107,9 @@ impl PackageManagers {
     pub(super) fn owner(&mut self, change: &Change) -> Option<crate::event::PackageFile> {
         let content = change.content.as_ref();
         let md5 = content.and_then(|content| content.md5);
-        let mut owner = self.packages.owner(Path::new(&change.path), md5.as_ref())?;
+        let sha256 = content.and_then(|content| content.sha256.as_deref());
+        let path = Path::new(&change.path);
+        let mut owner = self.packages.owner(path, md5.as_ref(), sha256)?;
         // A link where the package has a file.
         if owner.shipped == Shipped::NoContent && content.is_some_and(|now| now.link.is_some()) {
             owner.shipped = Shipped::Different;
@@ -207,7 +210,8 @@ impl PackageManagers {
             return false;
         };
         let md5 = Md5::digest(&bytes).into();
-        let owner = self.packages.owner(path, Some(&md5));
+        let sha256 = hex(&Sha256::digest(&bytes));
+        let owner = self.packages.owner(path, Some(&md5), Some(&sha256));
         owner.is_some_and(|owner| owner.shipped == Shipped::Same)
     }
 

@@ -1,10 +1,12 @@
 //! Which package a file belongs to, and whether it is as the package brought it: read from dpkg's
-//! database directly. dpkg itself is never run: it would have to be trusted and waited for.
+//! database, or rpm's, directly. Neither is ever run: it would have to be trusted and waited for.
 //!
 //! The database is root's to write: it tells what a package manager recorded, not what is good.
 
+mod header;
 mod index;
 mod lists;
+mod rpm;
 mod status;
 mod unpacking;
 
@@ -15,8 +17,10 @@ use std::path::{Path, PathBuf};
 
 use super::files::{ReadError, read_regular};
 use crate::event::{PackageFile, Shipped};
+pub use header::{Algorithm, Header, HeaderFile};
 use index::Index;
 pub use lists::{Diversion, digest_of, diversions, paths};
+use rpm::Rpm;
 pub use status::{Stanza, stanzas};
 
 /// An MD5 digest, by which dpkg knows files. Good enough against accidents, not against somebody
@@ -33,6 +37,7 @@ const MERGED: [&str; 7] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32", "li
 pub struct Packages {
     root: PathBuf,
     index: Index,
+    rpm: Rpm,
     /// What could not be read, until it was told.
     gap: Option<String>,
     /// Whether it was said that the index is full.
@@ -61,6 +66,7 @@ impl Packages {
         let root = root.into();
         Self {
             index: Index::at(root.join("var/lib/dpkg")),
+            rpm: Rpm::at(root.clone()),
             root,
             gap: None,
             said_full: false,
@@ -73,8 +79,50 @@ impl Packages {
         self.noted(more).unwrap_or(false)
     }
 
-    /// The package that `path` belongs to. `md5` is the digest of what it holds now.
-    pub fn owner(&mut self, path: &Path, md5: Option<&Md5>) -> Option<PackageFile> {
+    /// Whether there is a database of a kind that is read.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.index.admin().join("status").is_file() || self.rpm.is_there()
+    }
+
+    /// The package that `path` belongs to. `md5` and `sha256` (hex) are of what it holds now.
+    pub fn owner(
+        &mut self,
+        path: &Path,
+        md5: Option<&Md5>,
+        sha256: Option<&str>,
+    ) -> Option<PackageFile> {
+        self.debs(path, md5)
+            .or_else(|| self.rpms(path, md5, sha256))
+    }
+
+    fn rpms(
+        &mut self,
+        path: &Path,
+        md5: Option<&Md5>,
+        sha256: Option<&str>,
+    ) -> Option<PackageFile> {
+        let mut spellings = self.spellings(path.as_os_str().as_bytes());
+        // /usr/sbin became a link to bin later than the others (Fedora 42).
+        let sbin = path
+            .to_str()
+            .and_then(|path| path.strip_prefix("/usr/bin/"));
+        spellings.extend(sbin.map(|name| format!("/usr/sbin/{name}").into_bytes()));
+        for spelling in spellings {
+            let path = Path::new(OsStr::from_bytes(&spelling));
+            match self.rpm.owner(path, md5, sha256) {
+                Ok(None) => {}
+                Ok(found) => return found,
+                Err(error) => {
+                    self.gap = Some(format!("the database of packages: {error}"));
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    fn debs(&mut self, path: &Path, md5: Option<&Md5>) -> Option<PackageFile> {
         let path = path.as_os_str().as_bytes();
         let mut best: Option<PackageFile> = None;
         // Listed, and with its new digest, only once it is unpacked, which this may be the middle of:

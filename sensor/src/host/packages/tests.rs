@@ -34,7 +34,7 @@ fn sum(hex: &str) -> Md5 {
 
 fn ask(packages: &mut Packages, path: &str, md5: Option<&str>) -> Option<(String, Shipped)> {
     let md5 = md5.map(sum);
-    let owner = packages.owner(Path::new(path), md5.as_ref())?;
+    let owner = packages.owner(Path::new(path), md5.as_ref(), None)?;
     Some((owner.package, owner.shipped))
 }
 
@@ -79,7 +79,7 @@ fn owners_on_a_real_database() {
         ask(packages, "/etc/systemd/system/x.timer", Some(conf)),
         None
     );
-    let owner = packages.owner(Path::new(unit), None).expect("owned");
+    let owner = packages.owner(Path::new(unit), None, None).expect("owned");
     assert_eq!(owner.version.as_deref(), Some("3.5.0+ds1-0+deb12u1"));
     assert_eq!(packages.take_gap(), None);
 }
@@ -169,7 +169,7 @@ fn the_database_is_followed() {
     let stanza = "Package: new\nArchitecture: all\nVersion: 2\n";
     fs::write(admin.join("updates/0001"), stanza).expect("write");
     let owner = packages
-        .owner(Path::new(path), Some(&sum(md5)))
+        .owner(Path::new(path), Some(&sum(md5)), None)
         .expect("owned");
     assert_eq!(
         (owner.package.as_str(), owner.version.as_deref()),
@@ -214,4 +214,115 @@ fn what_cannot_be_read_is_said_and_no_answer() {
     let packages = &mut Packages::at(nothing.path());
     assert_eq!(ask(packages, "/bin/dash", None), None);
     assert_eq!(packages.take_gap(), None);
+}
+
+const RPM: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/fixtures/rpm/rpmdb.sqlite"
+);
+
+/// A root with the database that rpm 4.18 made of one package.
+fn rpm_host(place: &str) -> tempfile::TempDir {
+    let root = tempfile::tempdir().expect("tempdir");
+    let dir = root.path().join(place);
+    fs::create_dir_all(&dir).expect("mkdir");
+    fs::copy(RPM, dir.join("rpmdb.sqlite")).expect("copy");
+    root
+}
+
+fn sha256(text: &str) -> String {
+    use sha2::Digest as _;
+    let sum = sha2::Sha256::digest(text);
+    sum.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn owners_in_a_database_of_rpm() {
+    for place in ["usr/lib/sysimage/rpm", "var/lib/rpm"] {
+        let root = rpm_host(place);
+        let packages = &mut Packages::at(root.path());
+        assert!(packages.is_there());
+        let mut ask = |path: &str, text: Option<&str>| {
+            let sum = text.map(sha256);
+            let found = packages.owner(Path::new(path), None, sum.as_deref())?;
+            assert_eq!(found.package, "upd");
+            assert_eq!(found.version.as_deref(), Some("1:2.5-3"));
+            Some(found.shipped)
+        };
+        let service = "/usr/lib/systemd/system/upd.service";
+        let shipped = "[Service]\nExecStart=/usr/bin/upd\n";
+        assert_eq!(ask(service, Some(shipped)), Some(Shipped::Same));
+        assert_eq!(ask(service, Some("[Service]\n")), Some(Shipped::Different));
+        assert_eq!(ask(service, None), Some(Shipped::NoContent));
+        assert_eq!(ask("/etc/upd.conf", Some("A=b\n")), Some(Shipped::Same));
+        // Two files of one name: one of them a link.
+        let timer = "/usr/lib/systemd/system/upd.timer";
+        let text = "[Timer]\nOnCalendar=daily\n";
+        assert_eq!(ask(timer, Some(text)), Some(Shipped::Same));
+        let link = "/etc/systemd/system/timers.target.wants/upd.timer";
+        assert_eq!(ask(link, None), Some(Shipped::NoDigest));
+        for path in [
+            "/etc/systemd/system/upd.service",
+            "/usr/bin/other",
+            "upd",
+            "/",
+            "/upd/",
+        ] {
+            assert_eq!(ask(path, Some(shipped)), None, "{path}");
+        }
+        // Nothing is written beside it.
+        let names = fs::read_dir(root.path().join(place)).expect("read").count();
+        assert_eq!(names, 1);
+        assert_eq!(packages.take_gap(), None);
+    }
+}
+
+#[test]
+fn a_database_that_rpm_writes_to_is_read_with_its_log() {
+    let root = rpm_host("var/lib/rpm");
+    let file = root.path().join("var/lib/rpm/rpmdb.sqlite");
+    let writer = rusqlite::Connection::open(&file).expect("open");
+    let text = "[Service]\nExecStart=/usr/bin/upd\n";
+    writer
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; \
+             DELETE FROM Basenames WHERE key = 'upd.service';",
+        )
+        .expect("written");
+    let packages = &mut Packages::at(root.path());
+    let mut ask = |path: &str| packages.owner(Path::new(path), None, Some(&sha256(text)));
+    assert_eq!(ask("/usr/lib/systemd/system/upd.service"), None);
+    assert!(ask("/usr/bin/upd").is_some());
+}
+
+#[test]
+fn what_is_no_database_of_rpm_is_named() {
+    let root = rpm_host("var/lib/rpm");
+    let dir = root.path().join("var/lib/rpm");
+    fs::write(dir.join("rpmdb.sqlite"), b"nonsense, and more of it").expect("write");
+    let packages = &mut Packages::at(root.path());
+    assert_eq!(packages.owner(Path::new("/usr/bin/upd"), None, None), None);
+    let gap = packages.take_gap().expect("a gap");
+    assert!(gap.contains("rpmdb.sqlite"), "{gap}");
+    // Berkeley's, of rpm before 4.16.
+    fs::remove_file(dir.join("rpmdb.sqlite")).expect("remove");
+    fs::write(dir.join("Packages"), b"x").expect("write");
+    assert!(!packages.is_there());
+    assert_eq!(packages.owner(Path::new("/usr/bin/upd"), None, None), None);
+    let gap = packages.take_gap().expect("a gap");
+    assert!(gap.contains("rpm/Packages is of an older format"), "{gap}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn headers_are_anybodys(mut blob in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+                            entries in 0_u32..20, number in 0_usize..100) {
+        if let Some(head) = blob.get_mut(..4) {
+            head.copy_from_slice(&entries.to_be_bytes());
+        }
+        if let Some(header) = Header::parse(&blob) {
+            let _ = (header.name(), header.version(), header.architecture(), header.algorithm());
+            let _ = header.file(number);
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! Facts about single files, each looked at once.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{FileFacts, Owned};
 use crate::event::{PackageFile, Shipped};
+use crate::host::files::hex;
 use crate::host::packages::Packages;
 use crate::host::rooted::Root;
 
@@ -31,11 +31,11 @@ pub(super) struct Files<'a> {
 
 impl<'a> Files<'a> {
     pub(super) fn new(root: &'a Root) -> Self {
-        let database = root.place(Path::new("/var/lib/dpkg/status"));
+        let packages = Packages::at(root.dir());
         Self {
             root,
-            packages: Packages::at(root.dir()),
-            has_packages: database.is_file(),
+            has_packages: packages.is_there(),
+            packages,
             known: HashMap::new(),
             problems: Vec::new(),
         }
@@ -94,7 +94,8 @@ impl<'a> Files<'a> {
                 Err(problem) => self.problems.push(problem),
             }
         }
-        (sha256, self.owner(path, md5.as_ref()))
+        let owner = self.owner(path, md5.as_ref(), sha256.as_deref());
+        (sha256, owner)
     }
 
     /// MD5, by which packages know a file, and SHA-256 in hex.
@@ -119,7 +120,7 @@ impl<'a> Files<'a> {
 
     /// Whom a path belongs to that leads to a file of nobody's.
     fn link_owner(&mut self, path: &Path, regular: bool) -> Owned {
-        match self.owner(path, None) {
+        match self.owner(path, None, None) {
             // A package brought a file, and now a link is there.
             Owned::By(file) if file.shipped == Shipped::NoContent => Owned::By(PackageFile {
                 shipped: Shipped::Different,
@@ -132,23 +133,12 @@ impl<'a> Files<'a> {
         }
     }
 
-    fn owner(&mut self, path: &Path, md5: Option<&[u8; 16]>) -> Owned {
+    fn owner(&mut self, path: &Path, md5: Option<&[u8; 16]>, sha256: Option<&str>) -> Owned {
         if !self.has_packages {
             return Owned::Unknown;
         }
-        let owner = self.packages.owner(path, md5);
+        let owner = self.packages.owner(path, md5, sha256);
         self.problems.extend(self.packages.take_gap());
         owner.map_or(Owned::No, Owned::By)
     }
-}
-
-/// Bytes in hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "{byte:02x}");
-            out
-        })
 }
