@@ -344,7 +344,7 @@ pub(crate) fn signal_generate(ctx: BtfTracePointContext) -> i32 {
     let key = ProcessKey::new(tgid, task::start_of(target));
     if tgid != 1 {
         let wanted = process_flags::IS_MANAGER | process_flags::IS_AGENT;
-        if !task::entry(&key).is_some_and(|entry| entry.flags & wanted != 0) {
+        if task::entry(&key).is_none_or(|entry| entry.flags & wanted == 0) {
             return 0;
         }
     }
