@@ -2,7 +2,7 @@
 
 use super::catalogue::AGENT_TAMPERED;
 use crate::event::{
-    Actor, Cause, CauseRequest, Finding, Grade, LinkKind, Process, Severity, Timestamp,
+    Actor, Cause, CauseRequest, Finding, Grade, LinkKind, Login, Process, Severity, Timestamp,
 };
 
 /// The agent's unit, as packages install it.
@@ -37,6 +37,7 @@ pub fn agent_signalled(author: &Actor, time: Timestamp, signal: &str) -> Finding
             request: Some(CauseRequest {
                 method: signal.to_owned(),
                 unit: None,
+                login: Login::default(),
             }),
             unit: None,
             event_uid: None,

@@ -52,6 +52,7 @@ pub fn environment_asked(asked: &Asked, uid: &str, time: Timestamp) -> Option<Fi
             request: Some(CauseRequest {
                 method: asked.method(),
                 unit: None,
+                login: asked.login.clone(),
             }),
             unit: None,
             event_uid: Some(uid.to_owned()),
