@@ -59,7 +59,8 @@ enum Task {
 
 #[derive(Args)]
 struct VmArgs {
-    /// Debian suite to boot: bullseye, bookworm, trixie or sid.
+    /// Debian suite to boot: bullseye, bookworm, trixie or sid; bookworm-host or trixie-host, which have
+    /// the packages of a host in use.
     suite: String,
     /// Script run as root with bash; its directory is /scenario in the guest.
     #[arg(long)]

@@ -11,34 +11,60 @@ use crate::{apt, util};
 /// What is particular to a suite.
 pub(super) struct Suite {
     pub(super) name: &'static str,
+    /// Debian's name of it.
+    release: &'static str,
     /// Additions to the kernel command line.
     pub(super) cmdline: &'static str,
     /// Further options of mmdebstrap.
     options: &'static [&'static str],
+    /// Whether it has what a host in use has, beyond what every image has.
+    lived_in: bool,
 }
 
 const SUITES: &[Suite] = &[
     Suite {
         name: "bullseye",
+        release: "bullseye",
         // Linux 5.10 as Debian builds it has BPF LSM compiled in but not in the default list.
         cmdline: "lsm=lockdown,yama,integrity,apparmor,bpf",
         options: &[],
+        lived_in: false,
     },
     Suite {
         name: "bookworm",
+        release: "bookworm",
         cmdline: "",
         options: &[],
+        lived_in: false,
     },
     Suite {
         name: "trixie",
+        release: "trixie",
         cmdline: "",
         options: &[],
+        lived_in: false,
     },
     Suite {
         name: "sid",
+        release: "sid",
         cmdline: "",
         // A mirror may hold a release file that has expired.
         options: &["--aptopt=Acquire::Check-Valid-Until \"false\""],
+        lived_in: false,
+    },
+    Suite {
+        name: "bookworm-host",
+        release: "bookworm",
+        cmdline: "",
+        options: &[],
+        lived_in: true,
+    },
+    Suite {
+        name: "trixie-host",
+        release: "trixie",
+        cmdline: "",
+        options: &[],
+        lived_in: true,
     },
 ];
 
@@ -46,6 +72,10 @@ const SUITES: &[Suite] = &[
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,udev,kmod,\
                         busybox-static,sudo,procps,iproute2,util-linux,python3-minimal,cron,\
                         openssh-server,openssh-client";
+/// Packages of a host in use: those with timers, and who else makes units.
+const LIVED_IN: &str = "anacron,apt-show-versions,btrfsmaintenance,certbot,chkrootkit,crun,exim4-base,\
+                        logrotate,man-db,mdadm,ntpsec,php-common,plocate,podman,polkitd,sysstat,\
+                        unattended-upgrades";
 const KERNEL: &str = "linux-image-cloud-amd64";
 
 /// mmdebstrap's options for every image.
@@ -95,6 +125,20 @@ touch /etc/.updated /var/.updated
 rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log
 "#;
 
+/// The same for a host in use: what packages leave to the administrator is enabled.
+const CUSTOMIZE_LIVED_IN: &str = r#"
+set -eu
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
+# There is no network: what apt is to know of, a script says.
+rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*
+echo 'alice ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/alice
+sed -i 's/ENABLED="false"/ENABLED="true"/' /etc/default/sysstat
+systemctl enable ssh.service cron.service sysstat.service
+systemctl enable btrfs-balance.timer btrfs-defrag.timer btrfs-scrub.timer btrfs-trim.timer
+# mdadm has them started with the first array that is found.
+systemctl add-wants timers.target mdcheck_start.timer mdcheck_continue.timer mdmonitor-oneshot.timer
+"#;
+
 /// An image that is ready to boot.
 pub(super) struct Image {
     pub(super) disk: PathBuf,
@@ -139,7 +183,12 @@ pub(super) fn prepare(suite: &Suite, kernel: Option<&str>) -> Result<Image> {
         other => format!("{}+{}", suite.name, other.replace('/', "@")),
     };
     let fixed = [kernel, PACKAGES, CUSTOMIZE, initrd::INIT];
-    let recipe = [&fixed, OPTIONS, suite.options, initrd::DRIVERS].concat();
+    let own: &[&str] = if suite.lived_in {
+        &[LIVED_IN, CUSTOMIZE_LIVED_IN]
+    } else {
+        &[]
+    };
+    let recipe = [&fixed, OPTIONS, suite.options, own, initrd::DRIVERS].concat();
     let name = format!("{flavour}-{:016x}", fnv1a(&recipe));
     let image = Image::at(&dir, &name);
     // The disk is put in place last.
@@ -179,19 +228,23 @@ pub(super) fn prepare(suite: &Suite, kernel: Option<&str>) -> Result<Image> {
 
 fn build(suite: &Suite, kernel: &str, work: &Path) -> Result<Image> {
     let root = work.join("root");
+    let mut packages = format!("{PACKAGES},{kernel}");
+    if suite.lived_in {
+        packages = format!("{packages},{LIVED_IN}");
+    }
     let from = |mirror: Option<String>| -> Result<()> {
         let mut command = util::privileged("mmdebstrap")?;
         command
             .args(OPTIONS)
             .args(suite.options)
-            .arg(format!("--include={PACKAGES},{kernel}"))
-            .arg(suite.name)
+            .arg(format!("--include={packages}"))
+            .arg(suite.release)
             .arg(&root);
         // Without a mirror mmdebstrap uses the distribution's default.
         let extra = kernel.split_once('/').map(|(_, extra)| extra);
         let uri = mirror.or_else(|| extra.and_then(|_| apt::archive_uri()));
         if let Some(uri) = uri {
-            for name in std::iter::once(suite.name).chain(extra) {
+            for name in std::iter::once(suite.release).chain(extra) {
                 command.arg(format!("deb {uri} {name} main"));
             }
         }
@@ -205,8 +258,14 @@ fn build(suite: &Suite, kernel: &str, work: &Path) -> Result<Image> {
         util::check(util::privileged("rm")?.arg("-rf").arg(&root))?;
         from(Some(uri)).map_err(|_| error)
     })?;
-    let mut customize = util::privileged("chroot")?;
-    util::check_quiet(customize.arg(&root).args(["/bin/sh", "-c", CUSTOMIZE]))?;
+    for script in [
+        Some(CUSTOMIZE),
+        suite.lived_in.then_some(CUSTOMIZE_LIVED_IN),
+    ] {
+        let Some(script) = script else { continue };
+        let mut customize = util::privileged("chroot")?;
+        util::check_quiet(customize.arg(&root).args(["/bin/sh", "-c", script]))?;
+    }
 
     let image = Image::at(work, "new");
     let kernel_file = find_kernel(&root)?;
@@ -237,7 +296,8 @@ fn build(suite: &Suite, kernel: &str, work: &Path) -> Result<Image> {
         options,
         "-d",
     ]);
-    util::check_quiet(mke2fs.arg(&root).arg(&image.disk).arg("1200M"))?;
+    let size = if suite.lived_in { "2G" } else { "1200M" };
+    util::check_quiet(mke2fs.arg(&root).arg(&image.disk).arg(size))?;
     Ok(image)
 }
 
