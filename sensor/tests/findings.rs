@@ -228,6 +228,16 @@ fn a_new_timer_weighs_by_its_manager_and_its_interval() {
 }
 
 #[test]
+fn what_no_manager_reads_is_informational() {
+    const BUILT: &str = "/var/tmp/build/usr/lib/systemd/system/new.timer";
+    let severity = |change| judged(change, Serves::Elsewhere).map(|finding| finding.severity);
+    assert_eq!(severity(timer(BUILT, 60)), Some(Severity::Informational));
+    // A manager that reads it is one that is not known.
+    let load = change(Verb::Load, BUILT, FileClass::UnitFile);
+    assert_eq!(severity(load), Some(Severity::Medium));
+}
+
+#[test]
 fn the_tunables_weigh() {
     let judge = |tunables: Tunables| {
         let mut detector = Detector::new(tunables, Vec::new());

@@ -366,6 +366,7 @@ impl Agent {
             .requests
             .of_change(&change, self.facts.time(time));
         change.on_behalf_of = asked.map(Box::new);
+        self.health_check(&mut change);
         self.recent.tell(&change.path, time);
         self.suspects.account(&change);
         let told = self.facts.time(time);
@@ -390,8 +391,25 @@ impl Agent {
                 change: Arc::new(change),
             };
             self.keeper.change(&seen);
-            self.take_in(seen);
+            if self.hides_nothing(&seen.change) {
+                self.correlator.changed(seen);
+            } else {
+                self.take_in(seen);
+            }
         }
+    }
+
+    /// Whether a mount is on a directory on the way to load paths that has no directory below, and so
+    /// none of them, as each login brings one (`/run/user/UID`). What it brings is told by itself.
+    fn hides_nothing(&self, change: &Change) -> bool {
+        let is_read = || {
+            let mut dirs = self.watching.paths.dirs().iter();
+            dirs.any(|dir| Path::new(&change.path).starts_with(&dir.path))
+        };
+        change.verb == Verb::Mount
+            && change.class == FileClass::Directory
+            && change.object.nlink == 2
+            && !is_read()
     }
 
     /// Whether a file was renamed out of what managers read.

@@ -8,6 +8,7 @@ mod files;
 mod following;
 mod found;
 mod gaps;
+mod health_check;
 mod held;
 mod late;
 mod loads;

@@ -155,7 +155,7 @@ impl PackageManagers {
     }
 
     /// Whether a package manager's process runs what a package of this host shipped.
-    fn is_shipped(&mut self, process: &Process, mounts: &Mounts) -> bool {
+    pub(super) fn is_shipped(&mut self, process: &Process, mounts: &Mounts) -> bool {
         let Some(exe) = &process.exe else {
             return false;
         };

@@ -335,7 +335,7 @@ fn finding(
         type_uid: EXEC_TYPE,
     });
     let mut finding = detect::changed_unit_ran(exec, unit, timer, cause, related);
-    if changes.iter().all(|seen| seen.change.is_package_work()) {
+    if changes.iter().all(|seen| seen.change.is_expected()) {
         finding.severity = Severity::Informational;
     }
     finding

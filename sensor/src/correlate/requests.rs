@@ -15,6 +15,7 @@ use std::{
 
 use crate::event::{
     Asked, Change, Grade, Manager, Means, OnBehalfOf, ProcessKey, RequestClass, Timestamp,
+    TransientUnit,
 };
 use fit::{Fit, fit, manager_of};
 pub use lasting::Lasting;
@@ -71,7 +72,14 @@ impl Entry {
             event_uid: self.uid.clone(),
             time: self.time,
             doubt,
+            transient: self.transient(),
+            health_check: false,
         }
+    }
+
+    fn transient(&self) -> Vec<TransientUnit> {
+        let request = self.asked.request();
+        request.map_or_else(Vec::new, |request| request.transient.clone())
     }
 }
 

@@ -87,7 +87,8 @@ pub const TRANSIENT_TIMER: Rule = Rule {
     explanation: "Somebody asked a manager for a timer without a file of its own, as `systemd-run --on-calendar` \
         does. It is gone after the next boot, or once it has elapsed.",
     severity: "medium for PID 1, low for a user's manager; one step more when it elapses more often than \
-        `TimerIntervalThreshold`",
+        `TimerIntervalThreshold`; informational when a container engine that is as its package brought it asked \
+        for it, to check its container's health and for nothing else",
     check: "Who asked for it, and what it runs.",
     silence: EXCEPTION,
 };
@@ -193,7 +194,8 @@ pub const LOAD_PATH_MOUNTED_OVER: Rule = Rule {
     techniques: &[SERVICE],
     is_analytic: false,
     explanation: "A mount in PID 1's namespace covers a load path or a unit's file: what the manager reads there \
-        now is not what the directory holds. The files that it brings are named by the same finding.",
+        now is not what the directory holds. The files that it brings are named by the same finding. A directory on \
+        the way to load paths that has none below is not covered, as `/run/user/UID` at each login.",
     severity: "high",
     check: "The mount (`findmnt`), where it comes from, and what is in it.",
     silence: EXCEPTION,
@@ -371,7 +373,8 @@ pub fn documentation() -> String {
          `sensor/src/detect/catalogue.rs`; a test keeps it so.\n\n\
          A finding about a change of a file is told when the file has stood still for a second, after five at the\n\
          latest, and once a minute for the same content of the same file. Trust lowers a severity; it never hides an\n\
-         event.\n\n\
+         event. A change where no known manager reads (a package that is being built, another root) is\n\
+         `informational`. What a host in use may do all day, and why, is in [QUIET](QUIET.md).\n\n\
          | id | ATT&CK | AN0645 |\n|---|---|---|\n",
     );
     let id = |technique: &Technique| technique.sub.unwrap_or(technique.technique).0;

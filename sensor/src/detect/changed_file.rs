@@ -53,7 +53,9 @@ pub(super) fn judge(seen: &Seen, tunables: &Tunables) -> Option<Finding> {
             value: directory.to_owned(),
         });
     }
-    if change.is_package_work() {
+    // A place that no known manager reads: a package that is being built, another root.
+    let unread = seen.serves == Serves::Elsewhere && change.verb != Verb::Load;
+    if unread || change.is_expected() {
         severity = Severity::Informational;
     }
     Some(finding(seen, rule, severity, traits))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Actor, Grade, Manager, Process, Request, RequestClass, Tier};
+use super::{Actor, Grade, Manager, Process, Request, RequestClass, Tier, TransientUnit};
 
 /// By what means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,4 +131,9 @@ pub struct OnBehalfOf {
     pub time: super::Timestamp,
     /// Why it is not certain.
     pub doubt: Option<&'static str>,
+    /// The units that `StartTransientUnit` makes.
+    pub transient: Vec<TransientUnit>,
+    /// Whether a container engine as its package brought it had the health check of a container made
+    /// a timer, and nothing else.
+    pub health_check: bool,
 }

@@ -194,6 +194,14 @@ impl Change {
         }
     }
 
+    /// Whether nothing but what others look after made it: a package manager, or a container engine
+    /// that has its container's health checked.
+    #[must_use]
+    pub fn is_expected(&self) -> bool {
+        let asked = self.on_behalf_of.as_deref();
+        self.is_package_work() || asked.is_some_and(|asked| asked.health_check)
+    }
+
     /// OCSF `activity_id` of File System Activity for this change.
     #[must_use]
     pub fn activity_id(&self) -> u8 {

@@ -313,6 +313,8 @@ fn who_asked_for_a_change_outlives_the_boot() {
         event_uid: "6".to_owned(),
         time: at(1),
         doubt: Some("requests were lost"),
+        transient: Vec::new(),
+        health_check: false,
     }));
     opened.database.keep(&[changed("7", 2, link)]).unwrap();
     drop(opened);

@@ -238,6 +238,7 @@ pub(super) struct AskedWords {
     login: LoginWords,
     /// For people: why it is not certain.
     doubt: Option<String>,
+    health_check: bool,
 }
 
 impl AskedWords {
@@ -249,6 +250,7 @@ impl AskedWords {
             time: (of.time.wall, of.time.boot),
             login: LoginWords::of(&of.login),
             doubt: of.doubt.map(str::to_owned),
+            health_check: of.health_check,
         }
     }
 
@@ -277,6 +279,8 @@ impl AskedWords {
                 boot: if this_boot { boot } else { 0 },
             },
             doubt: None,
+            transient: Vec::new(),
+            health_check: self.health_check,
         }
     }
 }

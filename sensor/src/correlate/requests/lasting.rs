@@ -77,6 +77,8 @@ impl Lasting {
             event_uid: self.uid.clone(),
             time: self.time,
             doubt,
+            transient: Vec::new(),
+            health_check: false,
         }
     }
 }
