@@ -48,6 +48,7 @@ offsets! {
     task_cgroups,
     task_signal,
     task_exit_code,
+    task_self_exec_id,
     cred_uid,
     cred_gid,
     cred_euid,

@@ -57,6 +57,8 @@ pub mod process_flags {
     pub const SEEDED: u32 = 1 << 7;
     /// It is the agent: signals to it are told.
     pub const IS_AGENT: u32 = 1 << 8;
+    /// Its end was told.
+    pub const ENDED: u32 = 1 << 9;
 }
 
 /// Length of a clock tick, in nanoseconds: `USER_HZ` is 100 on every architecture that runs BPF.
@@ -72,8 +74,8 @@ pub struct ProcessEntry {
     pub spawner: ProcessKey,
     /// [`process_flags`].
     pub flags: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// Which image was told last: the lower half of `task_struct.self_exec_id`. Zero before the first.
+    pub image: u32,
 }
 
 layout!(ProcessEntry, 32);

@@ -1,4 +1,9 @@
 //! Processes: forks keep the table, execs and exits are reported.
+//!
+//! A program is not run where it interrupted itself on the same CPU. Up to Linux 6.18 that could not be:
+//! tracepoints do not let go of the CPU. Later ones do, and then each of these needs a spare beside
+//! it, which does the work that the first was not let to:
+//! <https://github.com/torvalds/linux/blob/v7.0/kernel/trace/bpf_trace.c> (`__bpf_trace_run`).
 
 use aya_ebpf::{
     bindings::BPF_ANY, helpers::generated::bpf_probe_read_user, macros::btf_tracepoint,
@@ -23,10 +28,28 @@ use crate::{
 pub(crate) fn process_fork(ctx: BtfTracePointContext) -> i32 {
     let parent: u64 = ctx.arg(0);
     let child: u64 = ctx.arg(1);
+    forked(&ctx, parent, child);
+    0
+}
+
+/// The spare of [`process_fork`].
+#[btf_tracepoint(function = "sched_process_fork")]
+pub(crate) fn spare_process_fork(ctx: BtfTracePointContext) -> i32 {
+    let parent: u64 = ctx.arg(0);
+    let child: u64 = ctx.arg(1);
+    let start: u64 = field!(child, task_start_boottime);
+    if task::entry(&ProcessKey::new(field!(child, task_tgid), start)).is_none() {
+        forked(&ctx, parent, child);
+    }
+    0
+}
+
+#[inline(always)]
+fn forked(ctx: &BtfTracePointContext, parent: u64, child: u64) {
     let tgid: u32 = field!(child, task_tgid);
     let pid: u32 = field!(child, task_pid);
     if pid != tgid {
-        return 0; // a thread
+        return; // a thread
     }
     let spawner = ProcessKey::new(current_tgid(), start_of(parent));
     let inherited = task::entry(&spawner).map_or(0, |entry| entry.flags);
@@ -46,22 +69,44 @@ pub(crate) fn process_fork(ctx: BtfTracePointContext) -> i32 {
         start,
         spawner,
         flags,
-        reserved: 0,
+        image: 0,
     };
     if PROCESSES.insert(tgid, entry, u64::from(BPF_ANY)).is_err() {
-        debug!(&ctx, "process {} does not fit into the table", tgid);
+        debug!(ctx, "process {} does not fit into the table", tgid);
     }
-    0
 }
 
 /// Called once the new image is in place:
 /// <https://github.com/torvalds/linux/blob/v6.12/fs/exec.c#L1794>.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub(crate) fn process_exec(ctx: BtfTracePointContext) -> i32 {
-    let current: u64 = ctx.arg(0);
-    let binprm: u64 = ctx.arg(2);
-    let file: u64 = field!(binprm, binprm_file);
+    executed(ctx.arg(0), ctx.arg(2));
+    0
+}
 
+/// The spare of [`process_exec`].
+#[btf_tracepoint(function = "sched_process_exec")]
+pub(crate) fn spare_process_exec(ctx: BtfTracePointContext) -> i32 {
+    let current: u64 = ctx.arg(0);
+    let key = ProcessKey::new(current_tgid(), start_of(current));
+    let image = image_of(current);
+    let told =
+        |entry: ProcessEntry| entry.flags & process_flags::EXECED != 0 && entry.image == image;
+    if !task::entry(&key).is_some_and(told) {
+        executed(current, ctx.arg(2));
+    }
+    0
+}
+
+/// Which of its images a process runs.
+#[inline(always)]
+fn image_of(current: u64) -> u32 {
+    field!(current, task_self_exec_id)
+}
+
+#[inline(always)]
+fn executed(current: u64, binprm: u64) {
+    let file: u64 = field!(binprm, binprm_file);
     let flags = mark_exec(current, file);
     if flags & process_flags::BY_MANAGER != 0 {
         managed_exec(current, file);
@@ -70,7 +115,6 @@ pub(crate) fn process_exec(ctx: BtfTracePointContext) -> i32 {
     } else {
         bulk_exec::<ARGS_MAX>(current, file);
     }
-    0
 }
 
 #[inline(always)]
@@ -210,6 +254,7 @@ fn mark_exec(current: u64, file: u64) -> u32 {
             if task::is_same(&*entry, key.start) {
                 let kept = !(process_flags::IS_MANAGER | process_flags::IN_EXECUTOR);
                 (*entry).flags = (*entry).flags & kept | image;
+                (*entry).image = image_of(current);
                 return (*entry).flags;
             }
         }
@@ -223,7 +268,7 @@ fn mark_exec(current: u64, file: u64) -> u32 {
         start: key.start,
         spawner,
         flags,
-        reserved: 0,
+        image: image_of(current),
     };
     let _ = PROCESSES.insert(key.tgid, entry, u64::from(BPF_ANY));
     flags
@@ -269,19 +314,37 @@ const EXECUTOR: [u64; 2] = [
 /// reports it.
 #[btf_tracepoint(function = "sched_process_exit")]
 pub(crate) fn process_exit(ctx: BtfTracePointContext) -> i32 {
-    let current: u64 = ctx.arg(0);
+    ended(ctx.arg(0));
+    0
+}
+
+/// The spare of [`process_exit`].
+#[btf_tracepoint(function = "sched_process_exit")]
+pub(crate) fn spare_process_exit(ctx: BtfTracePointContext) -> i32 {
+    ended(ctx.arg(0));
+    0
+}
+
+#[inline(always)]
+fn ended(current: u64) {
     let signal: u64 = field!(current, task_signal);
     // The count is lowered before the tracepoint:
     // https://github.com/torvalds/linux/blob/v6.12/kernel/exit.c#L917
     if kernel::read_at::<i32>(signal, offset!(signal_live)) != 0 {
-        return 0;
+        return;
     }
     let key = ProcessKey::new(current_tgid(), start_of(current));
-    let Some(known) = task::entry(&key) else {
-        return 0;
+    let Some(known) = PROCESSES.get_ptr_mut(key.tgid) else {
+        return;
     };
-    if known.flags & process_flags::EXECED == 0 {
-        return 0;
+    // SAFETY: preallocated, and only this process's own end and execs write to its entry.
+    unsafe {
+        let flags = (*known).flags;
+        let told = flags & process_flags::EXECED == 0 || flags & process_flags::ENDED != 0;
+        if told || !task::is_same(&*known, key.start) {
+            return;
+        }
+        (*known).flags = flags | process_flags::ENDED;
     }
     if let Some(mut entry) = maps::reserve::<ExitRecord>(&BULK, Kind::Exit) {
         let record = entry.as_mut_ptr();
@@ -294,5 +357,4 @@ pub(crate) fn process_exit(ctx: BtfTracePointContext) -> i32 {
         };
         maps::submit_bulk(entry, time);
     }
-    0
 }

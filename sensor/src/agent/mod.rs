@@ -44,10 +44,10 @@ use crate::{
     correlate::{Correlator, activation::Activations},
     detect::Detector,
     emit::SinkError,
-    event::{Body, Health, Manager, Tier},
+    event::{Body, Health, LossCount, Manager, Tier},
     host::{Host, mounts::Mounts, procs},
     kernel::{
-        KernelProcesses, Losses, Probes, Record, Rings, TierChoice, Watches,
+        KernelProcesses, Losses, Probes, Record, Rings, Skips, TierChoice, Watches,
         fanotify::{Drained, Fanotify, FileEvent},
     },
     lineage::{Known, Limits, Table},
@@ -72,12 +72,17 @@ use watching::Watching;
 
 /// How long work that can wait may keep records waiting, in nanoseconds.
 const SLICE: u64 = 2_000_000;
+/// How often it is looked which programs the kernel skipped, in nanoseconds.
+const SKIPS_INTERVAL: u64 = 5_000_000_000;
 
 /// Everything that a running agent holds.
 pub(crate) struct Agent {
     probes: Probes,
     rings: Rings,
     losses: Losses,
+    skips: Skips,
+    /// When it is looked next which programs were skipped.
+    skips_at: u64,
     kernel: KernelProcesses,
     facts: Facts,
     table: Table,
@@ -182,6 +187,8 @@ impl Agent {
         let mut agent = Self {
             rings: probes.rings()?,
             losses: probes.losses()?,
+            skips: probes.skips(),
+            skips_at: 0,
             kernel,
             facts,
             table,
@@ -389,6 +396,7 @@ impl Agent {
         self.tell_gaps();
         let mut losses = self.losses.take();
         losses.extend(self.stream.losses());
+        losses.extend(self.skipped(now.boot));
         let requests = ["message", "connect", "signal"];
         if losses.iter().any(|loss| requests.contains(&loss.kind)) {
             self.requests_lost();
@@ -402,6 +410,15 @@ impl Agent {
             self.stream
                 .tell(self.facts.now(), Body::Health(Health::Loss(losses)));
         }
+    }
+
+    /// How often programs were skipped, now and then.
+    fn skipped(&mut self, now: u64) -> Vec<LossCount> {
+        if now < self.skips_at {
+            return Vec::new();
+        }
+        self.skips_at = now.saturating_add(SKIPS_INTERVAL);
+        self.skips.take()
     }
 
     /// What has waited long enough, and a slice of what takes long.
@@ -446,6 +463,7 @@ impl Agent {
         self.tell_all();
         self.tell_churn(u64::MAX);
         self.judge_all();
+        self.skips_at = 0;
         self.tick();
         self.weigh_late(true);
         self.find(u64::MAX);

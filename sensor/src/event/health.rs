@@ -5,7 +5,8 @@ use serde::Serialize;
 /// Records of one kind that were lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LossCount {
-    /// Where: `kernel` (a ring was full), `decode`, `sink`.
+    /// Where: `kernel` (a ring was full), `skipped` (a program was not run: at most so many facts of a
+    /// hook were missed), `decode`, `sink`.
     pub stage: &'static str,
     /// What: the record's or event's kind.
     pub kind: &'static str,

@@ -127,6 +127,11 @@ impl Hook {
         self.family == Family::Process || btf.parameters(&self.function()).is_some()
     }
 
+    /// Name of the program of a tracepoint.
+    pub(crate) fn program_of_process(&self) -> &'static str {
+        self.name.trim_start_matches("sched_")
+    }
+
     /// Name of the program that serves it in `tier`, on a kernel with this BTF.
     pub(crate) fn program(&self, tier: Tier, btf: &Btf) -> String {
         // Newer kernels pass the mount's id mapping first:
@@ -139,7 +144,7 @@ impl Hook {
             _ => "",
         };
         match self.family {
-            Family::Process => self.name.trim_start_matches("sched_").to_owned(),
+            Family::Process => self.program_of_process().to_owned(),
             Family::File | Family::Socket | Family::Function => {
                 format!(
                     "{}_{}{suffix}",

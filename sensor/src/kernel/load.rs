@@ -1,6 +1,6 @@
 //! Loads the programs, each hook by the best tier this kernel allows.
 
-use std::fs;
+use std::{fs, os::fd::AsFd as _};
 
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfError, EbpfLoader,
@@ -17,6 +17,7 @@ use super::{
     offsets,
     processes::KernelProcesses,
     rings::Rings,
+    skips::{self, Skips},
     sockets::Sockets,
 };
 use crate::event::Tier;
@@ -65,6 +66,7 @@ pub struct Probes {
     pub missing_fields: Vec<&'static str>,
     /// The tier that serves the file hooks (the first of them that is served); `None` when none is.
     pub file_tier: Option<Tier>,
+    skips: Skips,
     ebpf: Ebpf,
 }
 
@@ -77,13 +79,18 @@ impl Probes {
             hooks: Vec::new(),
             missing_fields: offsets.missing().collect(),
             file_tier: None,
+            skips: Skips::default(),
             ebpf: open(&offsets)?,
         };
         let types =
             AyaBtf::from_sys_fs().map_err(|error| LoadError::Unsupported(error.to_string()))?;
         let lsm = lsm_is_active();
+        let spares = skips::are_likely();
         for hook in HOOKS.iter().filter(|hook| hook.exists(&btf)) {
             let status = probes.attach(hook, choice, &lsm, &types, &btf);
+            if spares && hook.family == Family::Process && status.tier.is_some() {
+                probes.attach_spare(hook, &types);
+            }
             probes.hooks.push(status);
         }
         probes.file_tier = probes
@@ -152,6 +159,7 @@ impl Probes {
                 let program: &mut BtfTracePoint = program.try_into()?;
                 program.load(hook.name, types)?;
                 program.attach()?;
+                self.skips.watch(hook.name, program.fd()?.as_fd());
             }
             Tier::Lsm => {
                 let program: &mut Lsm = program.try_into()?;
@@ -162,14 +170,39 @@ impl Probes {
                 let program: &mut FEntry = program.try_into()?;
                 program.load(&hook.function(), types)?;
                 program.attach()?;
+                self.skips.watch(hook.name, program.fd()?.as_fd());
             }
             Tier::Kprobe => {
                 let program: &mut KProbe = program.try_into()?;
                 program.load()?;
                 program.attach(hook.function(), 0)?;
+                self.skips.watch(hook.name, program.fd()?.as_fd());
             }
         }
         Ok(())
+    }
+
+    /// Attaches what does the work of a program where that is skipped.
+    fn attach_spare(&mut self, hook: &Hook, types: &AyaBtf) {
+        let name = format!("spare_{}", hook.program_of_process());
+        let Some(program) = self.ebpf.program_mut(&name) else {
+            return; // not each has one
+        };
+        let attached = <&mut BtfTracePoint>::try_from(program).and_then(|program| {
+            program.load(hook.name, types)?;
+            program.attach()?;
+            // What the first is not let to do, this one does: its own skips count.
+            self.skips.watch(hook.name, program.fd()?.as_fd());
+            Ok(())
+        });
+        if let Err(error) = attached {
+            log::warn!("{name}: {}", explain(&error));
+        }
+    }
+
+    /// Takes out what counts how often programs were skipped. Once.
+    pub fn skips(&mut self) -> Skips {
+        std::mem::take(&mut self.skips)
     }
 
     /// The tier that messages to managers are seen by.

@@ -13,6 +13,7 @@ mod offsets;
 mod processes;
 mod record;
 mod rings;
+mod skips;
 mod sockets;
 mod wake;
 mod watches;
@@ -27,6 +28,7 @@ pub use record::{
     SignalSeen, SocketSeen, TaskSeen,
 };
 pub use rings::Rings;
+pub use skips::Skips;
 pub use sockets::{Listener, Sockets, Throttled};
 pub use wake::Wake;
 pub use watches::{WatchError, Watches};

@@ -32,6 +32,7 @@ pub(crate) fn resolve(btf: &Btf) -> Offsets {
         task_cgroups: at("task_struct", "cgroups"),
         task_signal: at("task_struct", "signal"),
         task_exit_code: at("task_struct", "exit_code"),
+        task_self_exec_id: at("task_struct", "self_exec_id"),
         cred_uid: at("cred", "uid"),
         cred_gid: at("cred", "gid"),
         cred_euid: at("cred", "euid"),

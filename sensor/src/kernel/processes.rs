@@ -69,7 +69,7 @@ impl KernelProcesses {
             start: key.start,
             spawner: parent.unwrap_or_default(),
             flags: process_flags::SEEDED | process_flags::EXECED | mark,
-            reserved: 0,
+            image: 0,
         };
         // It exists already if it was forked since the probes are attached.
         let _ = self.table.insert(key.tgid, entry, NO_EXIST);
