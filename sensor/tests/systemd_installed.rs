@@ -211,3 +211,31 @@ fn the_timers_of_this_host() {
             .is_empty()
     );
 }
+
+#[test]
+fn a_unit_is_untouched_since_all_that_it_is_made_of_was() {
+    let mut tree = Tree::new();
+    tree.write("etc/a.service", "[Service]\nExecStart=/bin/a\n");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(0));
+    let minute = 60_000_000_000;
+    let mut untouched = |unit: &str, since: u64| {
+        let system = Manager::System;
+        tree.installed
+            .is_untouched_since(&tree.paths, &system, unit, since)
+    };
+    assert!(untouched("a.service", now + minute));
+    assert!(!untouched("a.service", now - minute));
+    assert!(!untouched("b.service", now + minute), "there is none");
+    // Automount points are on every host; one in the way leaves units unknown.
+    let root = tree.root.path().to_owned();
+    tree.installed
+        .avoid(&[PathBuf::from("/proc/sys/fs/binfmt_misc")]);
+    let system = Manager::System;
+    let ask = |installed: &mut Installed| {
+        installed.is_untouched_since(&tree.paths, &system, "a.service", now + minute)
+    };
+    assert!(ask(&mut tree.installed));
+    tree.installed.avoid(&[root]);
+    assert!(!ask(&mut tree.installed));
+}

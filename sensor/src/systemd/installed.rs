@@ -209,7 +209,12 @@ impl Installed {
             let path = path.to_string_lossy();
             path.contains("/systemd/generator") || path.contains("/systemd/transient")
         };
-        known.map.doubtful().is_empty()
+        // An automount point anywhere is nothing to this unit.
+        let read = |point: &PathBuf| {
+            let mut directories = known.directories.iter();
+            !directories.any(|directory| Path::new(directory).starts_with(point))
+        };
+        known.map.doubtful().iter().all(read)
             && stamps.all(|(path, stamp)| {
                 is_managers(path) || stamp.is_none_or(|stamp| stamp.is_before(since))
             })
