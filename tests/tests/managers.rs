@@ -263,6 +263,14 @@ fn the_list_of_timers_has_what_systemctl_has_and_more() {
         "uid 1000"
     );
 
+    let brought = &row("system", "systemd-tmpfiles-clean.timer")["origin"];
+    assert_eq!(brought["package"], "systemd", "{brought}");
+    assert_eq!(brought["as_shipped"], true, "{brought}");
+    let written = &system["origin"];
+    assert_eq!(written["package"], Value::Null, "{written}");
+    let writer = written["writer"].as_str().unwrap_or_default();
+    assert!(writer.contains("bash"), "{written}");
+
     let blind = boot.json("timers-no-bus.json");
     assert_eq!(blind["managers"][0]["source"], "manager");
     let files = boot.json("timers-files.json");

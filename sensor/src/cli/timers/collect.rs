@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::inside;
+use super::origin::Origins;
 use super::row::{OnDisk, Row, Run, Sources, Started, rows, user};
 use crate::event::{Manager, Process};
 use crate::host::clock::ClockAnchor;
@@ -101,8 +102,9 @@ fn is_wanted(manager: &str, wanted: Option<&str>) -> bool {
     })
 }
 
-/// Everything of this host. Managers that are not `wanted` are not asked.
-pub(super) fn host(wanted: Option<&str>) -> anyhow::Result<List> {
+/// Everything of this host. Managers that are not `wanted` are not asked; `state` is where the
+/// agent's store lies.
+pub(super) fn host(wanted: Option<&str>, state: &Path) -> anyhow::Result<List> {
     let clock = ClockAnchor::now()?;
     let users = Users::read().unwrap_or_else(|error| {
         log::warn!("{error}; homes are not known");
@@ -147,6 +149,7 @@ pub(super) fn host(wanted: Option<&str>) -> anyhow::Result<List> {
     for problem in installed.take_problems() {
         log::warn!("{problem}");
     }
+    Origins::of_host(state).fill(&mut list);
     for (manager, tgid) in containers(&seed) {
         if is_wanted(&manager.to_string(), wanted) {
             inside::add(&mut list, &manager, tgid);

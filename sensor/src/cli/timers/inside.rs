@@ -14,6 +14,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::unistd::{Gid, Uid, chroot, setgid, setgroups, setuid};
 
 use super::collect::{self, List, Listed, Source};
+use super::origin::Origins;
 use super::row::{Row, rows};
 use crate::event::Manager;
 use crate::systemd::bus::{ManagerSocket, loaded_timers};
@@ -35,6 +36,7 @@ pub(super) fn files_of(root: &Path) -> anyhow::Result<List> {
     let mut list = List::default();
     let timers = rows(&Manager::System, sources, &clock);
     list.add(&Manager::System, Err("it does not run".to_owned()), timers);
+    Origins::of_packages().fill(&mut list);
     Ok(list)
 }
 
@@ -114,6 +116,7 @@ pub(super) fn list(tgid: u32) -> anyhow::Result<List> {
     let mut list = List::default();
     let timers = rows(&Manager::System, sources, &clock);
     list.add(&Manager::System, version, timers);
+    Origins::of_packages().fill(&mut list);
     Ok(list)
 }
 

@@ -3,6 +3,7 @@
 
 mod collect;
 mod inside;
+mod origin;
 mod row;
 mod text;
 
@@ -13,6 +14,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
+
+use crate::store::DIRECTORY;
 
 /// Arguments of `timers`.
 #[derive(Debug, clap::Args)]
@@ -32,6 +35,9 @@ pub(crate) struct Arguments {
     /// Read the files of the system in this directory, and ask no manager
     #[arg(long, value_name = "DIRECTORY")]
     root: Option<PathBuf>,
+    /// Ask the store in this directory who wrote the files
+    #[arg(long, value_name = "DIR", default_value = DIRECTORY)]
+    state: PathBuf,
     /// List the container whose systemd is this process, as JSON: how the list of the host asks
     /// for it
     #[arg(long, value_name = "PID", hide = true, conflicts_with_all = ["root", "manager"])]
@@ -60,7 +66,7 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let mut list = match &arguments.root {
         Some(root) => inside::files_of(root)?,
-        None => collect::host(arguments.manager.as_deref())?,
+        None => collect::host(arguments.manager.as_deref(), &arguments.state)?,
     };
     list.select(arguments.manager.as_deref(), arguments.all);
     print(&match arguments.format {

@@ -91,6 +91,8 @@ pub(super) struct Run {
 pub(super) struct Origin {
     /// The package that owns it.
     pub(super) package: Option<String>,
+    /// Whether it is as that package brought it.
+    pub(super) as_shipped: Option<bool>,
     /// Who wrote it, by the agent's store.
     pub(super) writer: Option<String>,
 }

@@ -98,8 +98,14 @@ fn lines(row: &Row, now: u64, zone: &TimeZone) -> Vec<String> {
         ));
     }
     facts.extend(row.file.clone());
-    if let Some(package) = row.origin.as_ref().and_then(|it| it.package.as_ref()) {
-        facts.push(format!("package {package}"));
+    if let Some(origin) = &row.origin
+        && let Some(package) = &origin.package
+    {
+        let altered = match origin.as_shipped {
+            Some(false) => ", altered since",
+            Some(true) | None => "",
+        };
+        facts.push(format!("package {package}{altered}"));
     }
     if let Some(writer) = row.origin.as_ref().and_then(|it| it.writer.as_ref()) {
         facts.push(format!("written by {writer}"));
