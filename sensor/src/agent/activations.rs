@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Agent, processes::Arrival};
+use super::{Agent, pace::Step, processes::Arrival};
 use crate::{
     correlate::{
         Started,
@@ -125,6 +125,7 @@ impl Agent {
 
     /// Takes in what a manager told.
     pub(crate) fn told(&mut self, told: Told) {
+        let _step = Step::begin("a fact");
         let manager = &told.manager;
         match &told.fact {
             BusFact::Connected { way, version, .. } => {
@@ -146,6 +147,7 @@ impl Agent {
                 self.unheard.remove(manager);
             }
             BusFact::UnitPath(paths) if self.watching.set_unit_path(manager, paths) => {
+                self.leading.forget();
                 self.survey();
             }
             BusFact::Reloading(true) => {
@@ -202,6 +204,7 @@ impl Agent {
     }
 
     fn tell_verdict(&mut self, mut held: HeldExec, judgement: Judgement) {
+        let _step = Step::begin("a verdict");
         let Judgement { trigger, behind } = judgement;
         if let Some(context) = &mut held.exec.systemd {
             context.trigger = Some(trigger);
@@ -276,8 +279,11 @@ impl Agent {
             return Vec::new();
         };
         let paths = &self.watching.paths;
-        let timers = self.installed.timers_for(paths, &context.manager, unit);
-        timers.into_iter().map(|timer| timer.name).collect()
+        let now = self.facts.now().boot;
+        self.leading.to(&context.manager, unit, now, || {
+            let timers = self.installed.timers_for(paths, &context.manager, unit);
+            timers.into_iter().map(|timer| timer.name).collect()
+        })
     }
 
     fn fired(&mut self, firing: Firing) {

@@ -1,6 +1,12 @@
 //! What the host knows that records do not carry: time, names, mounts.
 
-use std::{fs, os::unix::fs::MetadataExt as _, sync::Arc};
+use std::{
+    fs::{self, File},
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
+    sync::Arc,
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::{
     event::Timestamp,
@@ -13,6 +19,7 @@ pub(crate) struct Facts {
     pub(crate) clock: ClockAnchor,
     pub(crate) users: Users,
     pub(crate) mounts: Mounts,
+    mounts_change: MountsChange,
     /// Inode number of PID 1's mount namespace.
     pub(crate) mount_ns: u32,
 }
@@ -24,7 +31,10 @@ impl Facts {
         if let Err(error) = users.refresh() {
             log::warn!("{error}; users are shown by number");
         }
+        // Before they are read: what changes meanwhile is seen the next time.
+        let mounts_change = MountsChange::watch();
         Ok(Self {
+            mounts_change,
             clock: ClockAnchor::now()?,
             users,
             mounts: Mounts::read()?,
@@ -43,8 +53,11 @@ impl Facts {
         })
     }
 
-    /// Reads the mount table again.
+    /// Reads the mount table again, if it changed.
     pub(crate) fn refresh_mounts(&mut self) {
+        if !self.mounts_change.is_there() {
+            return;
+        }
         match Mounts::read() {
             Ok(mounts) => self.mounts = mounts,
             Err(error) => log::warn!("{error}; paths may be shown as of earlier mounts"),
@@ -70,10 +83,46 @@ impl Facts {
     }
 }
 
+/// Whether the mount table is another than when this was asked last: see proc_pid_mountinfo(5).
+#[derive(Debug)]
+struct MountsChange(Option<File>);
+
+impl MountsChange {
+    fn watch() -> Self {
+        Self(File::open("/proc/self/mountinfo").ok())
+    }
+
+    /// As far as it cannot be told, it is.
+    fn is_there(&self) -> bool {
+        let Some(file) = &self.0 else { return true };
+        let mut asked = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
+        let changed = PollFlags::POLLPRI | PollFlags::POLLERR;
+        match poll(&mut asked, PollTimeout::ZERO) {
+            Ok(0) => false,
+            Ok(_) => asked[0].revents().is_none_or(|got| got.intersects(changed)),
+            Err(_) => true,
+        }
+    }
+}
+
 /// Inode number of the host's mount namespace: PID 1's, or where that may not be asked for, ours.
 fn mount_namespace() -> u32 {
     ["/proc/1/ns/mnt", "/proc/self/ns/mnt"]
         .iter()
         .find_map(|path| fs::metadata(path).ok())
         .map_or(0, |meta| u32::try_from(meta.ino()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_did_not_change_is_not_read_again() {
+        let change = MountsChange::watch();
+        // Other tests may mount something at any time: it settles.
+        let quiet = (0..100).any(|_| !change.is_there());
+        assert!(quiet);
+        assert!(MountsChange(None).is_there());
+    }
 }

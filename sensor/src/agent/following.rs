@@ -62,6 +62,7 @@ impl Agent {
 
     /// File systems came or went: places may be elsewhere now.
     pub(crate) fn mounts_changed(&mut self) {
+        self.leading.forget();
         self.refresh_mounts();
         let before = std::mem::replace(&mut self.mounts_followed, self.facts.mounts.clone());
         // The records of those who mounted come first.

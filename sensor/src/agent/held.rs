@@ -3,10 +3,10 @@
 //! A change is told when its content can be: at the close, or a moment after the name has its new
 //! meaning. What takes longer is told as it stands.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::changes::Classified;
-use crate::event::{Change, FileIdentity, Verb};
+use crate::event::{Change, Verb};
 
 /// Most changes that are held; the oldest are told early.
 const HELD_MAX: usize = 4096;
@@ -35,12 +35,19 @@ impl Held {
     }
 }
 
-/// What waits, in the order in which it happened.
+/// What waits, numbered in the order in which it happened.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    held: VecDeque<Held>,
-    /// How many of `held` are writes to each inode (device, inode).
-    open: HashMap<(u32, u64), u32>,
+    held: BTreeMap<u64, Held>,
+    last: u64,
+    /// When each is told at the latest.
+    dues: BTreeSet<(u64, u64)>,
+    /// Those of each name.
+    paths: HashMap<String, BTreeSet<u64>>,
+    /// Writes to each inode (device, inode).
+    open: HashMap<(u32, u64), BTreeSet<u64>>,
+    /// Changes to names and directories that have landed once something later is seen.
+    landing: BTreeSet<u64>,
 }
 
 impl Waiting {
@@ -49,13 +56,9 @@ impl Waiting {
     /// What one process does to a file under a temporary name is part of the rename that follows,
     /// and what it writes in several goes between two looks is one write.
     pub(crate) fn hold(&mut self, change: Classified, time: u64, now: u64) {
-        if let Some(key) = writing(&change)
-            && self.open.contains_key(&key)
-            && self
-                .held
-                .iter()
-                .any(|held| writing(&held.change) == Some(key) && held.is_by(&change))
-        {
+        let writes = writing(&change).and_then(|key| self.open.get(&key));
+        let mut writes = writes.into_iter().flatten();
+        if writes.any(|number| self.is_by(*number, &change)) {
             return;
         }
         let (mut change, mut time) = (change, time);
@@ -63,116 +66,146 @@ impl Waiting {
             Verb::Rename => self.join(&change),
             // overlayfs makes its upper file by one call and opens it by another.
             Verb::Write => {
-                let made = self.held.iter().position(|held| {
-                    let made = &held.change.change;
-                    made.verb == Verb::Mknod
-                        && made.path == change.change.path
-                        && held.is_by(&change)
+                let made = self.named(&change.change.path).find(|number| {
+                    self.verb(*number) == Some(Verb::Mknod) && self.is_by(*number, &change)
                 });
-                if let Some(made) = made.and_then(|index| self.take(index)) {
+                if let Some(made) = made.and_then(|number| self.take(number)) {
                     change.change.verb = Verb::Create;
                     time = made.time;
                 }
             }
             // Tried again: the first time it was refused.
-            Verb::Rmdir => self.held.retain(|held| {
-                let same = held.change.change.object.inode == change.change.object.inode;
-                !(held.change.change.verb == Verb::Rmdir && same)
-            }),
+            Verb::Rmdir => {
+                let inode = change.change.object.inode;
+                let refused = self.held.iter().filter(|(_, held)| {
+                    let before = &held.change.change;
+                    before.verb == Verb::Rmdir && before.object.inode == inode
+                });
+                for number in refused.map(|(number, _)| *number).collect::<Vec<_>>() {
+                    self.take(number);
+                }
+            }
             _ => {}
         }
+        self.put(change, time, now);
+    }
+
+    fn put(&mut self, change: Classified, time: u64, now: u64) {
         let wait = match change.change.verb {
             Verb::Create | Verb::Write => OPEN,
             Verb::Rmdir => REMOVAL,
             Verb::Mknod => OPENING,
             _ => LANDING,
         };
+        self.last += 1;
+        let (number, due) = (self.last, now.saturating_add(wait));
         if let Some(key) = writing(&change) {
-            *self.open.entry(key).or_default() += 1;
+            self.open.entry(key).or_default().insert(number);
         }
-        self.held.push_back(Held {
-            change,
-            time,
-            due: now.saturating_add(wait),
-        });
+        if lands(&change) {
+            self.landing.insert(number);
+        }
+        let path = change.change.path.clone();
+        self.paths.entry(path).or_default().insert(number);
+        self.dues.insert((due, number));
+        self.held.insert(number, Held { change, time, due });
     }
 
     /// The write to this inode that has waited longest, as its file was closed.
     pub(crate) fn close(&mut self, device: u32, inode: u64) -> Option<Held> {
-        if !self.open.contains_key(&(device, inode)) {
-            return None;
-        }
-        let is_it = |held: &Held| writing(&held.change) == Some((device, inode));
-        let index = self.held.iter().position(is_it)?;
-        self.take(index)
+        let number = *self.open.get(&(device, inode))?.first()?;
+        self.take(number)
     }
 
     /// Whether a change to this name or inode waits.
     pub(crate) fn concerns(&self, change: &Change) -> bool {
-        let of = |object: &FileIdentity| (object.device, object.inode);
-        self.open.contains_key(&of(&change.object))
-            || self
-                .held
-                .iter()
-                .any(|held| held.change.change.path == change.path)
+        let object = (change.object.device, change.object.inode);
+        self.open.contains_key(&object) || self.has(&change.path)
     }
 
     /// Lets go of what the process of a rename did to the old name.
     fn join(&mut self, rename: &Classified) {
-        let from = rename.change.from.as_deref();
-        while let Some(index) = self.held.iter().position(|held| {
-            let renamed = held.change.change.verb == Verb::Rename;
-            let path = held.change.change.path.as_str();
-            !renamed && Some(path) == from && held.is_by(rename)
-        }) {
-            self.take(index);
+        let Some(from) = rename.change.from.as_deref() else {
+            return;
+        };
+        let joined = self.named(from).filter(|number| {
+            self.verb(*number) != Some(Verb::Rename) && self.is_by(*number, rename)
+        });
+        for number in joined.collect::<Vec<_>>() {
+            self.take(number);
         }
     }
 
     /// The next change to a name or directory from before `time`: what came later shows that it
     /// has landed.
     pub(crate) fn landed(&mut self, time: u64) -> Option<Held> {
-        let index = self.held.iter().position(|held| {
-            let verb = held.change.change.verb;
-            let waits = [Verb::Create, Verb::Write, Verb::Rmdir, Verb::Mknod];
-            held.time < time && !waits.contains(&verb)
-        })?;
-        self.take(index)
+        let before = |number: &u64| self.held.get(number).is_some_and(|held| held.time < time);
+        let number = self.landing.iter().copied().find(before)?;
+        self.take(number)
     }
 
     /// The next change that is due.
     pub(crate) fn due(&mut self, now: u64) -> Option<Held> {
-        let full = self.held.len() > HELD_MAX;
-        let index = self.held.iter().position(|held| full || held.due <= now)?;
-        self.take(index)
+        if self.held.len() > HELD_MAX {
+            return self.all();
+        }
+        let (due, number) = *self.dues.first()?;
+        (due <= now).then(|| self.take(number)).flatten()
     }
 
     /// When the next change is due.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.held.iter().map(|held| held.due).min()
+        self.dues.first().map(|(due, _)| *due)
     }
 
     /// Whether a change of this name waits.
     pub(crate) fn has(&self, path: &str) -> bool {
-        self.held.iter().any(|held| held.change.change.path == path)
+        self.paths.contains_key(path)
     }
 
     /// Everything, for a verdict that may rest on it.
     pub(crate) fn all(&mut self) -> Option<Held> {
-        self.take(0)
+        let number = *self.held.first_key_value()?.0;
+        self.take(number)
     }
 
-    fn take(&mut self, index: usize) -> Option<Held> {
-        let held = self.held.remove(index)?;
-        if let Some(key) = writing(&held.change)
-            && let Some(count) = self.open.get_mut(&key)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.open.remove(&key);
-            }
+    /// Those of a name, oldest first.
+    fn named<'a>(&'a self, path: &str) -> impl Iterator<Item = u64> + use<'a> {
+        self.paths.get(path).into_iter().flatten().copied()
+    }
+
+    fn verb(&self, number: u64) -> Option<Verb> {
+        Some(self.held.get(&number)?.change.change.verb)
+    }
+
+    fn is_by(&self, number: u64, other: &Classified) -> bool {
+        let held = self.held.get(&number);
+        held.is_some_and(|held| held.is_by(other))
+    }
+
+    fn take(&mut self, number: u64) -> Option<Held> {
+        let held = self.held.remove(&number)?;
+        self.dues.remove(&(held.due, number));
+        self.landing.remove(&number);
+        leave(&mut self.paths, &held.change.change.path, number);
+        if let Some(key) = writing(&held.change) {
+            leave(&mut self.open, &key, number);
         }
         Some(held)
+    }
+}
+
+/// Takes a number out of a table, and its set when that is the last.
+fn leave<K, Q>(table: &mut HashMap<K, BTreeSet<u64>>, key: &Q, number: u64)
+where
+    K: std::hash::Hash + Eq + std::borrow::Borrow<Q>,
+    Q: std::hash::Hash + Eq + ?Sized,
+{
+    if let Some(numbers) = table.get_mut(key) {
+        numbers.remove(&number);
+        if numbers.is_empty() {
+            table.remove(key);
+        }
     }
 }
 
@@ -180,4 +213,10 @@ fn writing(change: &Classified) -> Option<(u32, u64)> {
     let object = &change.change.object;
     let writes = matches!(change.change.verb, Verb::Create | Verb::Write);
     (writes && object.inode != 0).then_some((object.device, object.inode))
+}
+
+/// Whether something that comes later shows that a change has landed.
+fn lands(change: &Classified) -> bool {
+    let waits = [Verb::Create, Verb::Write, Verb::Rmdir, Verb::Mknod];
+    !waits.contains(&change.change.verb)
 }

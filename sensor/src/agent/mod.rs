@@ -11,48 +11,44 @@ mod gaps;
 mod health_check;
 mod held;
 mod late;
+mod leading;
 mod loads;
 mod managers;
 mod memory;
 mod missed;
 mod outside;
 mod own;
+mod pace;
 mod packages;
 mod processes;
 mod recent;
 mod requests;
 mod run;
+mod start;
 mod stream;
 mod streams;
 mod targets;
+mod turn;
 mod watching;
 
 use std::{
     collections::{BTreeSet, HashSet},
-    path::Path,
-    sync::Arc,
     time::Duration,
 };
-
-use anyhow::Context as _;
 
 pub use run::{Options, run};
 pub use stream::Totals;
 
 use crate::{
-    content::{self, Contents},
+    content::Contents,
     correlate::{Correlator, activation::Activations},
     detect::Detector,
     emit::SinkError,
     event::{Body, Health, LossCount, Manager, Tier},
-    host::{Host, mounts::Mounts, procs},
-    kernel::{
-        KernelProcesses, Losses, Probes, Record, Rings, Skips, TierChoice, Watches,
-        fanotify::{Drained, Fanotify, FileEvent},
-    },
-    lineage::{Known, Limits, Table},
-    store::Remembered,
-    systemd::{bus::ManagerSocket, presence},
+    host::mounts::Mounts,
+    kernel::{KernelProcesses, Losses, Probes, Rings, Skips},
+    lineage::Table,
+    systemd::{bus::ManagerSocket, installed::Installed},
 };
 use activations::{Firings, HeldExec};
 use churn::Churn;
@@ -60,14 +56,17 @@ use facts::Facts;
 use gaps::Gaps;
 use held::Waiting;
 use late::Late;
+use leading::Leading;
 use loads::Suspects;
-use memory::{Found, Keeper};
+use memory::Keeper;
 use outside::Loaded;
+use pace::Step;
 use packages::PackageManagers;
 use processes::Cgroups;
 use recent::Recent;
 use requests::Requests;
 use stream::Stream;
+use turn::Batch;
 use watching::Watching;
 
 /// How long work that can wait may keep records waiting, in nanoseconds.
@@ -97,8 +96,9 @@ pub(crate) struct Agent {
     unheard: HashSet<Manager>,
     /// Managers that were found and are not listened to yet.
     found: Vec<ManagerSocket>,
-    installed: crate::systemd::installed::Installed,
+    installed: Installed,
     loaded: Loaded,
+    leading: Leading,
     recent: Recent,
     /// Whether units changed since it was last found out what timed ones rest on.
     targets_due: bool,
@@ -126,151 +126,7 @@ pub(crate) struct Agent {
     batch: Batch,
 }
 
-/// Buffers that are used again.
-#[derive(Default)]
-struct Batch {
-    records: Vec<Record>,
-    errors: Vec<crate::kernel::DecodeError>,
-    files: Vec<FileEvent>,
-}
-
 impl Agent {
-    /// Attaches the probes, then reads what was there before them, and what earlier agents kept in
-    /// the directory `state`.
-    pub(crate) fn start(
-        choice: TierChoice,
-        exits: bool,
-        detector: Detector,
-        stream: Stream,
-        host: &Host,
-        state: Option<&Path>,
-    ) -> anyhow::Result<Self> {
-        let mut probes = Probes::load(choice)?;
-        let facts = Facts::read()?;
-        let Found {
-            mut database,
-            memory,
-            gap,
-        } = memory::open(state, host, facts.now());
-        let mut kernel = probes.processes()?;
-        managers::introduce(&mut kernel, &facts);
-        let mut table = Table::new(Limits {
-            tick: procs::tick_nanoseconds(),
-            ..Limits::default()
-        });
-        let mut cgroups = Cgroups::default();
-        let (running, found) = seed(
-            &facts,
-            &mut kernel,
-            &mut table,
-            &mut cgroups,
-            &memory.lineage,
-        )?;
-        kernel.mark_agent(std::process::id());
-        let watches = match (probes.file_tier, choice) {
-            (Some(_), _) => Watches::by_programs(probes.watches()?),
-            (None, TierChoice::Only(tier)) if tier != Tier::Tracepoint => {
-                anyhow::bail!(
-                    "no file probe attaches in tier {}; see `whodunit doctor`",
-                    tier.as_str()
-                )
-            }
-            (None, _) => Watches::by_marks(Fanotify::new().context("file changes cannot be seen")?),
-        };
-        let watching = Watching::start(watches, &facts, &running);
-        let mut requests = Requests::new(probes.sockets()?, probes.request_tier());
-        for manager in &running {
-            if let Some(known) = table.current(manager.tgid) {
-                requests.manages(manager.uid, known.process.key);
-            }
-        }
-        let mut agent = Self {
-            rings: probes.rings()?,
-            losses: probes.losses()?,
-            skips: probes.skips(),
-            skips_at: 0,
-            kernel,
-            facts,
-            table,
-            cgroups,
-            watching,
-            requests,
-            correlator: Correlator::default(),
-            detector,
-            activations: Activations::default(),
-            firings: Firings::default(),
-            unheard: HashSet::new(),
-            found,
-            installed: crate::systemd::installed::Installed::default(),
-            loaded: Loaded::default(),
-            recent: Recent::default(),
-            targets_due: false,
-            survey_due: BTreeSet::new(),
-            surveyed: 0,
-            mounts_followed: Mounts::default(),
-            gaps_told: 0,
-            held: Waiting::default(),
-            churn: Churn::default(),
-            drained: 0,
-            suspects: Suspects::default(),
-            packages: PackageManagers::default(),
-            late: Late::default(),
-            gaps: Gaps::default(),
-            contents: Contents::new(content::Limits::default()),
-            stream,
-            keeper: Keeper::default(),
-            exits,
-            lost: 0,
-            batch: Batch::default(),
-            probes,
-        };
-        agent.installed.avoid(agent.facts.mounts.doubtful());
-        agent.watch_own_files();
-        agent.watching.begin_targets(&agent.facts);
-        agent
-            .watching
-            .step_targets(&mut agent.installed, &agent.facts, u64::MAX);
-        agent.enter_mounts();
-        agent.list_sockets();
-        let unread = agent.learn_contents();
-        agent.tell_start();
-        if let Some(gap) = gap {
-            agent.tell_gap(gap);
-        }
-        let files = agent.recall(memory);
-        agent.tell_cut_off(&files);
-        if let Some(database) = &mut database {
-            agent.tell_missed(database, &files, &unread);
-        }
-        agent.keeper.start(database, host)?;
-        agent.tell_gaps();
-        Ok(agent)
-    }
-
-    fn tell_start(&mut self) {
-        let mut blind: Vec<String> = self
-            .probes
-            .hooks
-            .iter()
-            .filter(|status| {
-                let served = self.probes.file_tier.is_some() || status.hook.is_beyond_marks();
-                status.tier.is_none() && served
-            })
-            .map(|status| format!("{}: {} are not seen", status.hook.name, status.hook.sees))
-            .collect();
-        if let Some(marks) = self.watching.watches.fanotify() {
-            blind.extend(marks.abilities().blind());
-        }
-        blind.extend(self.watching.blind.iter().cloned());
-        self.gaps_told = self.watching.blind.len();
-        let started = Health::Started {
-            file_tier: Some(self.file_tier()),
-            watched: self.watching.watches.len(),
-            blind,
-        };
-        self.stream.tell(self.facts.now(), Body::Health(started));
-    }
-
     /// The tier that file changes are seen by.
     pub(crate) fn file_tier(&self) -> Tier {
         self.probes.file_tier.unwrap_or(Tier::Tracepoint)
@@ -281,87 +137,6 @@ impl Agent {
         self.watching.watches.len()
     }
 
-    /// Handles all that waits in the rings and in the fanotify queue. Returns how much that was.
-    pub(crate) fn drain_all(&mut self) -> usize {
-        let mut handled = 0;
-        loop {
-            let (count, more) = self.drain();
-            handled += count;
-            if !more {
-                return handled;
-            }
-        }
-    }
-
-    /// Handles one batch. Says how much that was, and whether more waits.
-    fn drain(&mut self) -> (usize, bool) {
-        let mut batch = std::mem::take(&mut self.batch);
-        // Marks first: what led to them is in the rings already.
-        let more = match self
-            .watching
-            .watches
-            .fanotify()
-            .map(|marks| marks.read(&mut batch.files))
-        {
-            Some(Ok(drained)) => drained == Drained::More,
-            Some(Err(error)) => {
-                log::warn!("{error}");
-                false
-            }
-            None => false,
-        };
-        let seen_at = self.facts.now().boot;
-        self.drained = seen_at;
-        self.rings.take(&mut batch.records, &mut batch.errors);
-        let count = batch.records.len() + batch.files.len();
-        for record in batch.records.drain(..) {
-            self.record(record);
-        }
-        for error in batch.errors.drain(..) {
-            log::warn!("{error}");
-            self.lost += 1;
-        }
-        for event in batch.files.drain(..) {
-            self.file_event(event, seen_at);
-        }
-        self.tell_due();
-        self.survey_now();
-        self.judge_due();
-        self.find(self.facts.now().boot);
-        self.batch = batch;
-        (count, more)
-    }
-
-    fn record(&mut self, record: Record) {
-        match record {
-            Record::Exec(seen) => {
-                let time = self.facts.time(seen.time);
-                let (key, flags) = (seen.task.key, seen.task.flags);
-                let managed = seen.managed.is_some();
-                let exec =
-                    processes::executed(*seen, &mut self.table, &mut self.cgroups, &self.facts);
-                let Some((exec, arrival)) = exec else {
-                    return;
-                };
-                if exec.process.name() == "systemd" {
-                    self.named_like_manager(key, flags, managed, &exec);
-                }
-                self.executed(time, exec, &arrival);
-            }
-            Record::Exit(seen) => {
-                let exit = processes::ended(&seen, &mut self.table);
-                if let Some(exit) = exit.filter(|_| self.exits) {
-                    self.stream
-                        .tell(self.facts.time(seen.time), Body::Exit(exit));
-                }
-            }
-            Record::Change(seen) => self.changed_by_programs(*seen),
-            Record::Message(seen) => self.sent(*seen),
-            Record::Connect(seen) => self.connected(*seen),
-            Record::Signal(seen) => self.signalled(*seen),
-        }
-    }
-
     /// Managers that were found since this was last asked.
     pub(crate) fn take_found(&mut self) -> Vec<ManagerSocket> {
         std::mem::take(&mut self.found)
@@ -369,6 +144,7 @@ impl Agent {
 
     /// What is due now and then: clocks, names, losses.
     pub(crate) fn tick(&mut self) {
+        let _whole = Step::begin("tick");
         // What is found below must not come before the records that tell of it.
         self.drain_all();
         if self.facts.refresh() {
@@ -423,6 +199,7 @@ impl Agent {
 
     /// What has waited long enough, and a slice of what takes long.
     pub(crate) fn due(&mut self) {
+        let _whole = Step::begin("due");
         self.tell_due();
         self.survey_now();
         self.look_into_new();
@@ -484,59 +261,4 @@ impl Agent {
             ..totals
         })
     }
-}
-
-/// Enters the processes of the host into both tables. The probes are attached already: what is
-/// forked meanwhile is theirs.
-fn seed(
-    facts: &Facts,
-    kernel: &mut KernelProcesses,
-    table: &mut Table,
-    cgroups: &mut Cgroups,
-    remembered: &Remembered,
-) -> anyhow::Result<(Vec<presence::RunningManager>, Vec<ManagerSocket>)> {
-    let seed = procs::seed(&facts.clock, &facts.users, &facts.mounts)?;
-    let running = presence::running_managers(&seed.processes);
-    let sockets = ManagerSocket::among(&seed);
-    let now = facts.now().boot;
-    let ancestors = remembered.ancestors();
-    for mut process in seed.processes {
-        // A process whose parent is PID 1 may as well be an orphan.
-        let parent = seed.reapers.get(&process.key.tgid).copied();
-        process.spawner = parent.filter(|parent| parent.tgid > 1);
-        let manager = process.key.tgid != 1
-            && running
-                .iter()
-                .any(|manager| manager.tgid == process.key.tgid);
-        if let Some(path) = &process.cgroup {
-            cgroups.seed(path);
-        }
-        let systemd = process
-            .cgroup
-            .as_deref()
-            .and_then(processes::resident)
-            .map(Arc::new);
-        let seeded = Known {
-            process: Arc::new(process),
-            cgroup: 0,
-            systemd,
-        };
-        let known = processes::recognised(seeded, remembered, &ancestors);
-        kernel.seed(known.process.key, known.process.spawner, manager);
-        table.insert(known, now);
-    }
-    for ancestor in ancestors {
-        // It may have died since, and somebody still descends from it.
-        if table.get(&ancestor.key).is_none() {
-            let key = ancestor.key;
-            let known = Known {
-                process: ancestor,
-                cgroup: 0,
-                systemd: None,
-            };
-            table.insert(known, now);
-            table.end(&key, now);
-        }
-    }
-    Ok((running, sockets))
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
@@ -55,8 +56,9 @@ const MAINTAINER_SCRIPTS: &str = "/var/lib/dpkg/info/";
 const PROGRAM_MAX: u64 = 64 << 20;
 /// Most programs of which it is remembered whether they are as shipped.
 const CHECKED_MAX: usize = 64;
-/// Lists of packages that are read ahead at once.
-const AHEAD: usize = 64;
+/// Lists of packages that are read ahead at once, and how long that may go on in one go.
+const AHEAD: usize = 4;
+const AHEAD_TIME: Duration = Duration::from_millis(10);
 
 /// A program that was compared with what its package brought.
 #[derive(Debug)]
@@ -217,7 +219,8 @@ impl PackageManagers {
 
     /// Reads some of the database before it is asked.
     pub(crate) fn read_ahead(&mut self) {
-        self.packages.read_ahead(AHEAD);
+        let begun = Instant::now();
+        while self.packages.read_ahead(AHEAD) && begun.elapsed() < AHEAD_TIME {}
     }
 
     /// What could not be read since this was last asked.

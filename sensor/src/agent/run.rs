@@ -5,6 +5,7 @@ use std::{future::pending, path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use tokio::{
     signal::unix::{SignalKind, signal},
+    task::yield_now,
     time::{MissedTickBehavior, interval, sleep},
 };
 
@@ -25,6 +26,8 @@ const TICK: Duration = Duration::from_millis(500);
 const TIDY: Duration = Duration::from_secs(20);
 /// How long after a wakeup for the bulk ring it is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_nanos(BULK_WAKE_INTERVAL + 2_000_000);
+/// Most facts of managers that are taken in one turn.
+const FACTS_MAX: usize = 1024;
 /// How long the sink may take at the end.
 const FINISH: Duration = Duration::from_secs(5);
 /// Events that may wait for a slow reader.
@@ -109,6 +112,8 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
     };
     tokio::pin!(end);
     let mut look_again = false;
+    // Whether a turn ended before all was handled that waits.
+    let mut more = false;
     loop {
         tokio::select! {
             woken = priority.ready() => woken?,
@@ -127,9 +132,6 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
             Some(told) = bus.facts.next() => {
                 agent.facts_lost(bus.facts.take_dropped());
                 agent.told(told);
-                while let Some(told) = bus.facts.waiting() {
-                    agent.told(told);
-                }
             }
             _ = ticks.tick() => {
                 agent.facts_lost(bus.facts.take_dropped());
@@ -139,13 +141,22 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
                 }
             }
             _ = tidy.tick() => heap::give_back(),
+            () = yield_now(), if more => {}
             () = &mut end => break,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => break,
         }
+        for _ in 0..FACTS_MAX {
+            let Some(told) = bus.facts.waiting() else {
+                break;
+            };
+            agent.told(told);
+        }
+        let handled;
+        (handled, more) = agent.turn();
         // More may come without a wakeup: see BULK_WAKE_INTERVAL.
-        look_again |= agent.drain_all() > 0;
+        look_again |= handled > 0;
         for manager in agent.take_found() {
             bus.follow(manager);
         }

@@ -22,6 +22,19 @@ pub enum Record {
 }
 
 impl Record {
+    /// What kind it is, in a few words.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Exec(_) => "an exec",
+            Self::Exit(_) => "an exit",
+            Self::Change(_) => "a change",
+            Self::Message(_) => "a message",
+            Self::Connect(_) => "a connect",
+            Self::Signal(_) => "a signal",
+        }
+    }
+
     /// Nanoseconds since boot.
     #[must_use]
     pub fn time(&self) -> u64 {
