@@ -33,6 +33,9 @@ struct Expected {
     grade: String,
     fired_at: Option<u64>,
     behind: Option<String>,
+    /// The unit that was started, where the group is another's.
+    #[serde(default)]
+    started: Option<String>,
     /// The time of the input that brought it.
     told_at: u64,
 }
@@ -174,25 +177,32 @@ impl Run {
             match output {
                 Output::Judged(name, judgement) => {
                     let behind = judgement.behind.and_then(|behind| behind.unit);
-                    self.tell(name, judgement.trigger, behind, at);
+                    self.tell(name, judgement.trigger, (behind, judgement.started), at);
                 }
                 Output::Fired(firing) => {
                     let state = if firing.active { " active" } else { "" };
                     let name = format!("{} at {}{state}", firing.timer, firing.time.boot / MS);
                     let kind = trigger("fired", Grade::None);
-                    self.tell(name, kind, None, at);
+                    self.tell(name, kind, (None, None), at);
                 }
             }
         }
     }
 
-    fn tell(&mut self, name: String, trigger: Trigger, behind: Option<String>, at: u64) {
+    fn tell(
+        &mut self,
+        name: String,
+        trigger: Trigger,
+        (behind, started): (Option<String>, Option<String>),
+        at: u64,
+    ) {
         let told = Expected {
             kind: trigger.kind.as_str().to_owned(),
             unit: trigger.unit,
             grade: trigger.grade.as_str().to_owned(),
             fired_at: trigger.fired_at.map(|time| time.boot / MS),
             behind,
+            started,
             told_at: at,
         };
         let twice = self.told.insert(name.clone(), (told, trigger.evidence));
@@ -216,13 +226,18 @@ impl Run {
         };
         if let Some(judgement) = self.machine.known(&seen) {
             let behind = judgement.behind.and_then(|behind| behind.unit);
-            self.tell(exec.name, judgement.trigger, behind, at);
+            self.tell(
+                exec.name,
+                judgement.trigger,
+                (behind, judgement.started),
+                at,
+            );
         } else if self.machine.awaits(&seen) {
             let mut out = Vec::new();
             assert_eq!(self.machine.hold(&seen, exec.name, &mut out), None);
             self.note(at, out);
         } else if let Some(hint) = hint {
-            self.tell(exec.name, hint, None, at);
+            self.tell(exec.name, hint, (None, None), at);
         }
     }
 

@@ -9,8 +9,8 @@ use crate::{
         activation::{Firing, Judgement, Output, Seen},
     },
     event::{
-        Body, Event, Exec, Health, LossCount, Manager, Process, TimerFired, Timestamp, Trigger,
-        Verdict,
+        Body, Event, Exec, Health, LossCount, Manager, Process, SystemdContext, TimerFired,
+        Timestamp, Trigger, Verdict,
     },
     systemd::{
         bus::{BusFact, Dropped, Told},
@@ -64,6 +64,14 @@ fn seen(exec: &Exec, time: u64) -> Option<Seen<'_>> {
     })
 }
 
+/// Names the unit that was started. What descends from it is where it went by itself: a login's
+/// shell belongs to its session.
+fn of_its_start(context: &mut SystemdContext, started: Option<String>) {
+    if let Some(unit) = started.filter(|_| context.spawned) {
+        context.unit = Some(unit);
+    }
+}
+
 impl Agent {
     /// Tells an exec: with its verdict, where there is one already, else ahead of it.
     pub(super) fn executed(&mut self, time: Timestamp, mut exec: Exec, arrival: &Arrival) {
@@ -73,6 +81,7 @@ impl Agent {
             .and_then(|seen| self.activations.known(seen));
         if let (Some(judgement), Some(context)) = (&known, &mut exec.systemd) {
             context.trigger = Some(judgement.trigger.clone());
+            of_its_start(context, judgement.started.clone());
         }
         let awaits = |seen: &Seen<'_>| known.is_none() && self.activations.awaits(seen);
         exec.awaited = seen(&exec, time.boot).as_ref().is_some_and(awaits);
@@ -205,9 +214,14 @@ impl Agent {
 
     fn tell_verdict(&mut self, mut held: HeldExec, judgement: Judgement) {
         let _step = Step::begin("a verdict");
-        let Judgement { trigger, behind } = judgement;
+        let Judgement {
+            trigger,
+            behind,
+            started,
+        } = judgement;
         if let Some(context) = &mut held.exec.systemd {
             context.trigger = Some(trigger);
+            of_its_start(context, started);
         }
         let timers = self.timers_of(&held.exec);
         let cause = self

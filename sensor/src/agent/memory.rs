@@ -334,6 +334,7 @@ impl Agent {
             let judgement = Judgement {
                 trigger: run.trigger,
                 behind: run.behind,
+                started: None,
             };
             self.activations
                 .recall(run.manager, run.unit, run.invocation, judgement);

@@ -14,6 +14,8 @@ const LATE: u64 = 5_000_000_000;
 /// Jobs of one transaction have numbers and arrive close together.
 const TOGETHER: u64 = 1_000_000_000;
 const TOGETHER_MAX: u32 = 512;
+/// How long after the manager was first heard, while the host booted, a job of the boot may wait.
+const BOOTING: u64 = 300_000_000_000;
 /// Longest chain of units that is followed.
 const DEPTH_MAX: usize = 4;
 
@@ -24,6 +26,9 @@ pub struct Judgement {
     pub trigger: Trigger,
     /// Of a dependency: why the unit was started that brought it.
     pub behind: Option<Trigger>,
+    /// The unit that was started, where it is another than the one whose group the process is in:
+    /// before 255 what a service with `PAMName=` runs is in the scope of its session.
+    pub started: Option<String>,
 }
 
 impl Judgement {
@@ -34,6 +39,7 @@ impl Judgement {
         Self {
             trigger: hint.unwrap_or_else(|| trigger(TriggerType::Unknown, None, Grade::None, why)),
             behind: None,
+            started: None,
         }
     }
 }
@@ -59,6 +65,7 @@ fn made(trigger: Trigger) -> Decision {
     Decision::Made(Judgement {
         trigger,
         behind: None,
+        started: None,
     })
 }
 
@@ -69,6 +76,12 @@ fn kind_of(unit: &str) -> TriggerType {
         Some((_, "socket")) => TriggerType::Socket,
         _ => TriggerType::Dependency,
     }
+}
+
+/// Whether a unit has a timer, socket or path.
+fn may_be_triggered(unit: &Unit) -> bool {
+    let links = unit.links.as_ref();
+    links.is_some_and(|links| !links.triggered_by.is_empty())
 }
 
 impl World {
@@ -85,7 +98,7 @@ impl World {
             return made(trigger);
         }
         let Some((id, job)) = job else {
-            return made(self.without_job(name, start));
+            return self.without_job(name, unit, start, finally);
         };
         self.by_job(name, unit, (id, job), Some(start), finally, DEPTH_MAX)
     }
@@ -452,6 +465,7 @@ impl World {
             return Some(Decision::Made(Judgement {
                 trigger: found,
                 behind,
+                started: None,
             }));
         }
         let upholder = links.upheld_by.iter().find(|by| {
@@ -498,7 +512,17 @@ impl World {
     }
 
     /// The start was told and no job for it.
-    fn without_job(&self, name: &str, start: &Start) -> Trigger {
+    fn without_job(&self, name: &str, unit: &Unit, start: &Start, finally: bool) -> Decision {
+        // A manager that was reached just now has yet to list its jobs. Dependencies are asked for
+        // after them.
+        let early = !self.connected || self.booting && unit.links.is_none();
+        if early && !finally {
+            return Decision::Open;
+        }
+        made(self.by_no_job(name, unit, start))
+    }
+
+    fn by_no_job(&self, name: &str, unit: &Unit, start: &Start) -> Trigger {
         let details = start.details.as_ref().map(|details| details.unit.as_str());
         let named = details.filter(|unit| self.timers_of(name).any(|timer| timer == *unit));
         match named {
@@ -509,10 +533,14 @@ impl World {
                 "ActivationDetails of the unit name it; they may be of an earlier start".to_owned(),
             ),
             // It is older than the connection: while the host boots most are of the boot.
-            None if self.booting && self.whole(start.at) => trigger(
+            None if self.booting && self.whole(start.at) && !may_be_triggered(unit) => trigger(
                 TriggerType::Boot,
                 None,
-                Grade::Hint,
+                if self.is_of_boot(name, unit, start) {
+                    Grade::Probable
+                } else {
+                    Grade::Hint
+                },
                 "the job is older than what is known, and the host boots".to_owned(),
             ),
             None => trigger(
@@ -522,5 +550,14 @@ impl World {
                 "no job was seen".to_owned(),
             ),
         }
+    }
+
+    /// Whether nothing but the boot is known to have wanted a unit whose job was not told.
+    fn is_of_boot(&self, name: &str, unit: &Unit, start: &Start) -> bool {
+        let told = self.jobs.values().any(|job| job.unit == name);
+        let links = unit.links.as_ref();
+        let wanted =
+            links.is_some_and(|links| links.bus_name.is_none() && !links.pulled_by.is_empty());
+        wanted && !told && start.at.seen.saturating_sub(self.since) <= BOOTING
     }
 }

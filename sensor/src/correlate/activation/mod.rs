@@ -437,9 +437,11 @@ fn judge(
                 "the manager did not tell of this start in time".to_owned(),
             ),
             behind: None,
+            started: None,
         },
         None => return None,
     };
+    judgement.started = (start.is_some() && unit != &key.1).then(|| unit.clone());
     with_hint(&mut judgement.trigger, hint);
     Some(judgement)
 }

@@ -13,6 +13,8 @@ const UNITS_MAX_OF_OTHERS: usize = 1024;
 const JOBS_MAX: usize = 4096;
 /// How long after a reload units are told as new that are not, in nanoseconds.
 const SETTLED: u64 = 5_000_000_000;
+/// How long a manager may take for its first answer, in nanoseconds: it tells of starts already.
+const ANSWER: u64 = 2_000_000_000;
 /// Starts of one unit that are kept: the newest.
 const STARTS_MAX: usize = 8;
 
@@ -315,10 +317,14 @@ impl World {
         if fact.sub != unit.sub && matches!(fact.sub.as_str(), "running" | "plugged" | "mounted") {
             unit.stirred = Some(at);
         }
+        let runs = matches!(fact.active.as_str(), "active" | "activating");
         let over = |active: &str| matches!(active, "inactive" | "failed" | "deactivating");
         let began = fact.invocation.is_some()
             && fact.invocation != unit.invocation
-            && (unit.told || fact.left_inactive >= since)
+            && (unit.told
+                || fact.left_inactive >= since
+                // It was told before the first answer came.
+                || runs && fact.left_inactive.saturating_add(ANSWER) >= since)
             // The id is there before the start is: that is told next.
             && (!over(&fact.active) || fact.left_inactive > unit.left_inactive);
         if over(&fact.active) && (!over(&unit.active) || began) {

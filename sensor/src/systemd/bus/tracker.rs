@@ -74,6 +74,8 @@ pub(super) struct Tracker<'a> {
     /// Bus names by the units that the bus has started for them.
     activatable: HashMap<String, String>,
     connected: bool,
+    /// Whether the host boots, as far as is known.
+    booting: bool,
     /// When to look for the bus, while PID 1 is read by its private socket and says that the bus
     /// runs.
     look: Option<(Instant, Duration)>,
@@ -94,6 +96,7 @@ impl<'a> Tracker<'a> {
             bus_names: HashMap::new(),
             activatable: HashMap::new(),
             connected: false,
+            booting: true,
             look: None,
             pace: (Instant::now(), 0),
             messages: 0,
@@ -261,7 +264,7 @@ impl<'a> Tracker<'a> {
         let member = header.member().map_or("", |member| member.as_str());
         let path = header.path().map_or("", |path| path.as_str());
         match member {
-            "PropertiesChanged" => self.changed(path, message),
+            "PropertiesChanged" => self.changed(path, message).await,
             "JobNew" | "JobRemoved" => {
                 let (job, path, unit, _result): JobSignal<'_> = match member {
                     "JobNew" => {
@@ -306,6 +309,7 @@ impl<'a> Tracker<'a> {
                 let begins: bool = body.deserialize()?;
                 self.feed.tell(BusFact::Reloading(begins));
                 if !begins {
+                    self.booting = false;
                     self.say_costs();
                     self.unit_path().await?;
                     self.look_around().await?;
@@ -339,7 +343,7 @@ impl<'a> Tracker<'a> {
         }
     }
 
-    fn changed(&mut self, path: &str, message: &Message) -> zbus::Result<()> {
+    async fn changed(&mut self, path: &str, message: &Message) -> zbus::Result<()> {
         let Some(unit) = unit_of_path(path) else {
             return Ok(());
         };
@@ -352,6 +356,13 @@ impl<'a> Tracker<'a> {
             UNIT => {
                 let fact = self.clock.unit(unit, false, &properties);
                 self.bus_state(&fact.unit, &fact.active);
+                let starts = matches!(fact.active.as_str(), "activating" | "active");
+                if self.booting && starts && fact.unit.ends_with(".service") {
+                    let unit = fact.unit.clone();
+                    self.feed.tell(BusFact::Unit(fact));
+                    // The job may be from before anybody listened, and nothing else asks.
+                    return self.unit(&unit).await;
+                }
                 BusFact::Unit(fact)
             }
             SERVICE if properties.contains_key("NRestarts") => {
@@ -431,10 +442,11 @@ impl<'a> Tracker<'a> {
                 let properties: Properties<'_> = body.deserialize()?;
                 self.connected = true;
                 let version = text(&properties, "Version");
+                self.booting = number(&properties, "FinishTimestampMonotonic") == 0;
                 self.feed.tell(BusFact::Connected {
                     way: self.way,
                     version,
-                    booting: number(&properties, "FinishTimestampMonotonic") == 0,
+                    booting: self.booting,
                 });
                 let path = properties.get("UnitPath").map_or_else(Vec::new, texts);
                 self.feed.tell(BusFact::UnitPath(path));
