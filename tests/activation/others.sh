@@ -2,7 +2,8 @@
 
 service req
 truth act-req.service request ...
-unit act-daemon.service '[Service]' 'ExecStart=/bin/sleep 1000'
+# Else a restart may end it before it runs.
+unit act-daemon.service '[Service]' Type=exec 'ExecStart=/bin/sleep 1000'
 truth act-daemon.service request request
 truth act-transient.service request
 
@@ -47,8 +48,8 @@ truth act-last.service 'dependency act-handler.service'
 service grp
 unit act-grp.target '[Unit]' Wants=act-grp.service
 truth act-grp.service 'dependency act-grp.target'
-unit act-whole.service '[Service]' 'ExecStart=/bin/sleep 1000'
-unit act-part.service '[Unit]' PartOf=act-whole.service '[Service]' 'ExecStart=/bin/sleep 1000'
+unit act-whole.service '[Service]' Type=exec 'ExecStart=/bin/sleep 1000'
+unit act-part.service '[Unit]' PartOf=act-whole.service '[Service]' Type=exec 'ExecStart=/bin/sleep 1000'
 truth act-whole.service request request
 truth act-part.service request 'dependency act-whole.service'
 

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")"
 . ./lib.sh
-for part in boot timers others many; do
+for part in boot timers users others many; do
     echo "== $part"
     . "./$part.sh"
 done

@@ -35,6 +35,7 @@ fn boot(suite: &str) -> PathBuf {
 
 /// One process that the manager started, as it was told.
 struct Start {
+    /// Of another manager than PID 1 with its name before it: `user:1000 a.service`.
     unit: String,
     trigger: String,
     grade: String,
@@ -58,7 +59,10 @@ fn starts(events: &[Event]) -> Vec<Start> {
         let at = |field: &str| told.text(&format!("unmapped/systemd/trigger/{field}"));
         let time = |event: &Event| event.number("unmapped/boot_ns");
         Start {
-            unit: exec.text("unmapped/systemd/unit").to_owned(),
+            unit: match exec.text("unmapped/systemd/manager") {
+                "system" => exec.text("unmapped/systemd/unit").to_owned(),
+                of => format!("{of} {}", exec.text("unmapped/systemd/unit")),
+            },
             trigger: format!("{} {}", at("type"), at("unit")).trim().to_owned(),
             grade: at("grade").to_owned(),
             evidence: told.at("unmapped/systemd/trigger/evidence").to_string(),
