@@ -159,7 +159,7 @@ impl Agent {
         if matches!(change.change.verb, Verb::Unlink) {
             return self.changed(change, time);
         }
-        self.leading.forget();
+        self.leading.changed(change.change.class);
         self.held.hold(change, time, self.facts.now().boot);
     }
 
@@ -253,7 +253,7 @@ impl Agent {
 
     /// Tells a change, and follows it where directories move.
     pub(super) fn changed(&mut self, mut classified: Classified, time: u64) {
-        self.leading.forget();
+        self.leading.changed(classified.change.class);
         self.read_content(&mut classified);
         if classified.change.verb == Verb::Rmdir {
             self.watching.watches.forget(&classified.change.object);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::event::Manager;
+use crate::event::{FileClass, Manager};
 
 /// How long an answer holds while no change was seen, in nanoseconds: a file system may change
 /// without one.
@@ -37,7 +37,14 @@ impl Leading {
         timers
     }
 
-    /// Something in a load path changed, or where managers look.
+    /// Something changed: what timed units run, and when timers elapsed, leads nowhere else.
+    pub(super) fn changed(&mut self, class: FileClass) {
+        if !matches!(class, FileClass::Target | FileClass::TimerStamp) {
+            self.forget();
+        }
+    }
+
+    /// Where managers look changed.
     pub(super) fn forget(&mut self) {
         self.0.clear();
     }
@@ -59,7 +66,9 @@ mod tests {
         };
         assert_eq!(ask(&mut leading, 10), ["1.timer"]);
         assert_eq!(ask(&mut leading, 20), ["1.timer"]);
-        leading.forget();
+        leading.changed(FileClass::Target);
+        assert_eq!(ask(&mut leading, 25), ["1.timer"]);
+        leading.changed(FileClass::UnitFile);
         assert_eq!(ask(&mut leading, 30), ["2.timer"]);
         assert_eq!(ask(&mut leading, 30 + FRESH), ["3.timer"]);
     }

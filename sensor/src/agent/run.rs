@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::yield_now,
-    time::{MissedTickBehavior, interval, sleep},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use whodunit_common::BULK_WAKE_INTERVAL;
@@ -22,6 +22,8 @@ use crate::{
 
 /// How often losses are reported and names are looked up anew.
 const TICK: Duration = Duration::from_millis(500);
+/// How late that may be while records wait: it handles all of them first.
+const TICK_LATEST: Duration = Duration::from_secs(5);
 /// How often memory that was freed is given back, beside once at the start.
 const TIDY: Duration = Duration::from_secs(20);
 /// How long after a wakeup for the bulk ring it is looked at again.
@@ -114,6 +116,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
     let mut look_again = false;
     // Whether a turn ended before all was handled that waits.
     let mut more = false;
+    let mut ticked = Instant::now();
     loop {
         tokio::select! {
             woken = priority.ready() => woken?,
@@ -133,7 +136,8 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
                 agent.facts_lost(bus.facts.take_dropped());
                 agent.told(told);
             }
-            _ = ticks.tick() => {
+            _ = ticks.tick(), if !more || ticked.elapsed() >= TICK_LATEST => {
+                ticked = Instant::now();
                 agent.facts_lost(bus.facts.take_dropped());
                 agent.tick();
                 if let Some(logger) = &mut logger {
