@@ -83,6 +83,8 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let detector = Detector::new(config.tunables, config.exceptions);
+    // First: by the time the probes see, managers are listened to.
+    let mut bus = crate::systemd::bus::track().context("cannot start to read the bus")?;
     let mut agent = Agent::start(tier, exits, detector, stream, &host, state.as_deref())?;
     // The kernel side's own words, if it has any, go to the log.
     let mut logger = agent.probes.log();
@@ -90,7 +92,6 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
     let [priority, requests, bulk] = agent.rings.wakes()?;
     let marks = agent.watching.watches.wake()?;
     let mounts = Wake::on_mounts().context("cannot watch /proc/self/mountinfo")?;
-    let mut bus = crate::systemd::bus::track().context("cannot start to read the bus")?;
     for manager in agent.take_found() {
         bus.follow(manager);
     }
