@@ -182,11 +182,13 @@ def main():
         text.s("x" * 300)
         nonsense = message("NoSuchThing", text.b, "s", flags=1)
         s.setblocking(False)
-        for _ in range(int(sys.argv[3])):
+        for number in range(int(sys.argv[3])):
             try:
                 s.send(nonsense)
             except BlockingIOError:
                 pass
+            if number == 5000:
+                open("/run/" + unit + ".began", "w").close()
         return
     wait_for_answer(s)
 

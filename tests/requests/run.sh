@@ -126,7 +126,7 @@ try "$python" ask.py garbage rq-garbage 20
 # A flood of calls, and somebody else's request in its midst.
 "$python" ask.py flood rq-flood 100000 &
 flood=$!
-pause 1
+wait_until 60 test -e /run/rq-flood.began || failed=1
 try systemd-run --unit=rq-calm /bin/touch /run/rq-calm.ran
 kill $flood 2>/dev/null
 wait $flood 2>/dev/null
