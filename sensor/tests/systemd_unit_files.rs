@@ -183,6 +183,23 @@ fn what_a_service_runs() {
 }
 
 #[test]
+fn what_a_program_writes_is_nothing_that_a_service_rests_on() {
+    let paths = |command: &str| -> Vec<String> {
+        let file = parse(&format!("[Service]\nExecStart={command}"));
+        let service = Service::new(&name("x.service"), &file);
+        service.paths().skip(1).map(str::to_owned).collect()
+    };
+    assert_eq!(paths("/bin/touch /run/stamp"), [""; 0]);
+    assert_eq!(
+        paths("/usr/bin/tool /etc/tool.conf /var/lib/tool/state"),
+        ["/etc/tool.conf"]
+    );
+    assert_eq!(paths("/bin/sh /var/tmp/x.sh"), ["/var/tmp/x.sh"]);
+    assert_eq!(paths("/usr/bin/python3.11 /tmp/x.py"), ["/tmp/x.py"]);
+    assert_eq!(paths("/usr/bin/env /run/x"), ["/run/x"]);
+}
+
+#[test]
 fn systemds_own_units_parse() {
     let mut count = 0;
     for directory in ["/usr/lib/systemd/system", "/usr/lib/systemd/user"] {

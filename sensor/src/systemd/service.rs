@@ -84,17 +84,40 @@ impl Service {
         }
     }
 
-    /// Every file that the service names by an absolute path: what it runs, what it reads, and
-    /// arguments that are paths (`/bin/sh /opt/x.sh`).
+    /// Every file that the service rests on by an absolute path: what it runs, what it reads, and
+    /// arguments that are paths (`/bin/sh /opt/x.sh`). Not those below directories that programs
+    /// write to, unless the program runs what it is given: `touch /run/stamp` makes that file.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         let commands = self.commands.iter().flat_map(|command| {
+            let runs = runs_its_arguments(&command.path);
+            let arguments = command.argv.iter().skip(1).map(String::as_str);
             std::iter::once(command.path.as_str())
-                .chain(command.argv.iter().skip(1).map(String::as_str))
+                .chain(arguments.filter(move |argument| runs || !is_for_output(argument)))
         });
         commands
             .chain(self.environment_files.iter().map(String::as_str))
             .filter(|path| path.starts_with('/') && path.len() > 1)
     }
+}
+
+/// Interpreters, and programs that run what their arguments name.
+const RUNNERS: [&str; 30] = [
+    "ash", "bash", "busybox", "chroot", "chrt", "dash", "doas", "env", "flock", "ionice", "java",
+    "ksh", "lua", "nice", "node", "nohup", "nsenter", "perl", "php", "python", "ruby", "runuser",
+    "setpriv", "setsid", "sh", "su", "sudo", "timeout", "unshare", "zsh",
+];
+
+/// Whether a program is one of [`RUNNERS`], with or without a version (`python3.11`).
+fn runs_its_arguments(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let name = name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
+    RUNNERS.contains(&name)
+}
+
+/// Whether a path lies where programs keep what they write.
+fn is_for_output(path: &str) -> bool {
+    const PLACES: [&str; 6] = ["/dev/", "/proc/", "/run/", "/sys/", "/tmp/", "/var/"];
+    PLACES.iter().any(|place| path.starts_with(place))
 }
 
 /// `path_simplify` of an absolute path: `//`, `/./` and a slash at the end say nothing.

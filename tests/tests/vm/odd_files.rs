@@ -20,7 +20,7 @@ const DIR: &str = "/etc/systemd/system";
 const FILES: usize = 160;
 
 /// What systemd needs to take the file for a service, whatever follows.
-const HEAD: &[u8] = b"[Service]\nType=oneshot\nExecStop=/bin/true\n";
+const HEAD: &[u8] = b"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStop=/bin/true\n";
 
 /// Pieces of which files are made.
 const PIECES: [&[u8]; 46] = [
