@@ -69,7 +69,10 @@ ticking mgr-root 1
 ticking mgr-alice 3
 pause 2
 phase alice-asks
+# While the timer runs, the request may be carried out by a job that the timer has made.
+alice systemctl --user stop mgr-alice.timer mgr-alice.service
 alice systemctl --user start mgr-alice.service
+alice systemctl --user start mgr-alice.timer
 alice systemctl --user daemon-reload
 ticking mgr-alice 2
 XDG_RUNTIME_DIR=/run/user/0 systemctl --user stop mgr-root.timer
