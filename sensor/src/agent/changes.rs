@@ -7,7 +7,7 @@ use std::{
 
 use whodunit_common::{ProcessKey, change_flags, process_flags};
 
-use super::{facts::Facts, processes::credentials, recent::Brought, watching::Watching};
+use super::{facts::Facts, processes::actor, recent::Brought, watching::Watching};
 use crate::{
     event::{Actor, Change, FileClass, FileIdentity, Process, Tier, Verb},
     host::lookup,
@@ -84,10 +84,7 @@ fn described(seen: ChangeSeen, named: Named, table: &mut Table, facts: &Facts) -
         tier,
         ..
     } = seen;
-    let who = credentials(&task, facts);
-    let writer = table.actor(task.key, &task.ancestors, who, time, |boot| {
-        facts.time(boot)
-    });
+    let writer = actor(&task, time, table, facts);
     Change {
         verb,
         path: named.path,
@@ -188,13 +185,7 @@ pub(crate) fn seen_by_marks(
             uid: facts.uid,
         });
     let task = task_of(event.pid, table, processes);
-    let writer = table.actor(
-        task.key,
-        &task.ancestors,
-        credentials(&task, facts),
-        time,
-        |boot| facts.time(boot),
-    );
+    let writer = actor(&task, time, table, facts);
     let writer_flags = processes.flags(task.key.tgid);
     let classified = classify(
         Change {

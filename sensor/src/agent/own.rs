@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Agent, processes::credentials};
+use super::{Agent, processes::actor};
 use crate::{
     config,
     detect::{AGENT_UNIT, agent_cut_off, agent_signalled},
@@ -54,13 +54,7 @@ impl Agent {
     }
 
     fn tell_signalled(&mut self, task: &TaskSeen, time: u64, name: &str) {
-        let who = credentials(task, &self.facts);
-        let facts = &self.facts;
-        let author = self
-            .table
-            .actor(task.key, &task.ancestors, who, time, |boot| {
-                facts.time(boot)
-            });
+        let author = actor(task, time, &mut self.table, &self.facts);
         let time = self.facts.time(time);
         let finding = agent_signalled(&author, time, name);
         self.tell_finding(time, finding);

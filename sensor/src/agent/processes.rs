@@ -6,7 +6,7 @@ use whodunit_common::process_flags;
 
 use super::facts::Facts;
 use crate::{
-    event::{Exec, Exit, Manager, Origin, Process, SystemdContext},
+    event::{Actor, Exec, Exit, Manager, Origin, Process, SystemdContext},
     host::procs::start_matches,
     kernel::{ExecSeen, ExitSeen, ManagedSeen, TaskSeen},
     lineage::{Credentials, Known, Table},
@@ -63,8 +63,16 @@ impl Cgroups {
     }
 }
 
+/// Who acted at `time`, with all ancestors that are known.
+pub(crate) fn actor(task: &TaskSeen, time: u64, table: &mut Table, facts: &Facts) -> Actor {
+    let who = credentials(task, facts);
+    table.actor(task.key, &task.ancestors, who, time, |boot| {
+        facts.time(boot)
+    })
+}
+
 /// Who acted, as far as the record itself tells.
-pub(crate) fn credentials(task: &TaskSeen, facts: &Facts) -> Credentials {
+fn credentials(task: &TaskSeen, facts: &Facts) -> Credentials {
     Credentials {
         uid: task.uid,
         user: task.uid.and_then(|uid| facts.user(uid)),

@@ -10,7 +10,7 @@ use whodunit_common::{message_flags, socket_flags};
 
 use super::{
     Agent,
-    processes::credentials,
+    processes::actor,
     streams::{Silent, Streams},
 };
 use crate::{
@@ -243,13 +243,7 @@ impl Agent {
         means: Means,
         socket: Option<String>,
     ) {
-        let who = credentials(task, &self.facts);
-        let facts = &self.facts;
-        let author = self
-            .table
-            .actor(task.key, &task.ancestors, who, time, |boot| {
-                facts.time(boot)
-            });
+        let author = actor(task, time, &mut self.table, &self.facts);
         let time = self.facts.time(time);
         let known = match &manager {
             Manager::System => self.table.current(1),

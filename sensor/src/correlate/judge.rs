@@ -7,7 +7,7 @@ use super::requests::Requests;
 use crate::{
     detect,
     event::{
-        Cause, CauseFile, CauseRequest, Exec, Finding, Grade, LinkKind, Manager, OnBehalfOf,
+        Asked, Cause, CauseFile, CauseRequest, Exec, Finding, Grade, LinkKind, Manager, OnBehalfOf,
         ProcessKey, Related, RequestClass, Severity, Timestamp, Trigger, TriggerType, Verb,
     },
     systemd::unit_name::{UnitName, UnitType},
@@ -18,9 +18,6 @@ const JUDGED_MAX: usize = 4096;
 
 /// OCSF `type_uid` of an exec: Process Activity, Launch.
 const EXEC_TYPE: u32 = 100_701;
-
-/// That of a request: Process Activity, Other.
-const REQUEST_TYPE: u32 = 100_799;
 /// How long before a job a request for it may have come, in nanoseconds.
 const ASKED: u64 = 90_000_000_000;
 
@@ -327,7 +324,7 @@ fn finding(
     related.extend(asked.filter_map(|link| {
         Some(Related {
             uid: link.event_uid.clone()?,
-            type_uid: REQUEST_TYPE,
+            type_uid: Asked::TYPE_UID,
         })
     }));
     related.push(Related {

@@ -7,8 +7,6 @@ use crate::event::{
     Rule, Severity, Timestamp, Trait,
 };
 
-/// OCSF `type_uid` of a request: Process Activity, Other.
-const REQUEST_TYPE: u32 = 100_799;
 /// What `systemctl -H` is at the other end.
 const BRIDGE: &str = "systemd-stdio-bridge";
 
@@ -125,13 +123,7 @@ fn finding(
     } else {
         Grade::Certain
     };
-    let mut traits = vec![Trait {
-        name: "UserContext",
-        value: match author.process.user.as_deref() {
-            Some(user) => user.to_owned(),
-            None => author.process.euid.to_string(),
-        },
-    }];
+    let mut traits = vec![Trait::user_context(&author.process)];
     traits.extend(asked.login.peer.map(|peer| Trait {
         name: "peer",
         value: peer.to_string(),
@@ -148,28 +140,43 @@ fn finding(
         timer: unit
             .filter(|unit| unit.ends_with(".timer"))
             .map(str::to_owned),
-        cause: vec![Cause {
-            link: match asked.class() {
-                RequestClass::Enable => LinkKind::Enabled,
-                RequestClass::Reload => LinkKind::Reloaded,
-                _ => LinkKind::Asked,
-            },
-            time,
-            grade: Grade::Certain,
-            actor: Some(author.clone()),
-            file: None,
-            request: Some(CauseRequest {
-                method: asked.method(),
-                unit: unit.map(str::to_owned),
-                login: asked.login.clone(),
-            }),
-            unit: unit.map(str::to_owned),
-            event_uid: Some(uid.to_owned()),
-        }],
-        related: vec![Related {
-            uid: uid.to_owned(),
-            type_uid: REQUEST_TYPE,
-        }],
+        cause: vec![cause(asked, unit, Grade::Certain, (uid, time))],
+        related: vec![related(uid)],
         traits,
+    }
+}
+
+/// The one link of such a finding.
+pub(super) fn cause(
+    asked: &Asked,
+    unit: Option<&str>,
+    grade: Grade,
+    (uid, time): (&str, Timestamp),
+) -> Cause {
+    Cause {
+        link: match asked.class() {
+            RequestClass::Enable => LinkKind::Enabled,
+            RequestClass::Reload => LinkKind::Reloaded,
+            _ => LinkKind::Asked,
+        },
+        time,
+        grade,
+        actor: Some(asked.author.clone()),
+        file: None,
+        request: Some(CauseRequest {
+            method: asked.method(),
+            unit: unit.map(str::to_owned),
+            login: asked.login.clone(),
+        }),
+        unit: unit.map(str::to_owned),
+        event_uid: Some(uid.to_owned()),
+    }
+}
+
+/// The request's event.
+pub(super) fn related(uid: &str) -> Related {
+    Related {
+        uid: uid.to_owned(),
+        type_uid: Asked::TYPE_UID,
     }
 }

@@ -92,14 +92,7 @@ pub fn changed_unit_ran(
                     .spawner
                     .map_or_else(|| "unknown".to_owned(), |spawner| spawner.tgid.to_string()),
             },
-            Trait {
-                name: "UserContext",
-                value: exec
-                    .process
-                    .user
-                    .as_deref()
-                    .map_or_else(|| exec.process.euid.to_string(), str::to_owned),
-            },
+            Trait::user_context(&exec.process),
         ],
     }
 }

@@ -64,13 +64,7 @@ pub fn command_outside_unit(
             process.key.tgid
         ),
     };
-    let traits = vec![Trait {
-        name: "UserContext",
-        value: process
-            .user
-            .as_deref()
-            .map_or_else(|| process.euid.to_string(), str::to_owned),
-    }];
+    let traits = vec![Trait::user_context(process)];
     Finding {
         rule: &COMMAND_OUTSIDE_UNIT,
         title: COMMAND_OUTSIDE_UNIT.title.to_owned(),

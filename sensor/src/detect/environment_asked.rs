@@ -1,15 +1,11 @@
 //! A manager was asked to give what it starts a variable that makes it run what is not its own.
 
 use super::{
+    asked::{cause, related},
     catalogue::MANAGER_CONFIG_CHANGED,
     environment_names::{loads, moves_load_paths},
 };
-use crate::event::{
-    Asked, Cause, CauseRequest, Finding, Grade, LinkKind, Manager, Related, Severity, Timestamp,
-};
-
-/// OCSF `type_uid` of a request: Process Activity, Other.
-const REQUEST_TYPE: u32 = 100_799;
+use crate::event::{Asked, Finding, Grade, Manager, Severity, Timestamp};
 
 /// The finding that a request amounts to, if it does. `uid` is that of its event.
 ///
@@ -43,24 +39,8 @@ pub fn environment_asked(asked: &Asked, uid: &str, time: Timestamp) -> Option<Fi
         ancestry: asked.author.ancestry.clone(),
         systemd: None,
         timer: None,
-        cause: vec![Cause {
-            link: LinkKind::Asked,
-            time,
-            grade: Grade::Probable,
-            actor: Some(asked.author.clone()),
-            file: None,
-            request: Some(CauseRequest {
-                method: asked.method(),
-                unit: None,
-                login: asked.login.clone(),
-            }),
-            unit: None,
-            event_uid: Some(uid.to_owned()),
-        }],
-        related: vec![Related {
-            uid: uid.to_owned(),
-            type_uid: REQUEST_TYPE,
-        }],
+        cause: vec![cause(asked, None, Grade::Probable, (uid, time))],
+        related: vec![related(uid)],
         traits: Vec::new(),
     })
 }

@@ -46,6 +46,9 @@ pub struct Login {
 }
 
 impl Asked {
+    /// OCSF `type_uid` of its event: Process Activity, Other.
+    pub const TYPE_UID: u32 = 100_799;
+
     /// The message, if it was one.
     #[must_use]
     pub fn request(&self) -> Option<&Request> {

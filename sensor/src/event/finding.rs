@@ -198,3 +198,17 @@ pub struct Trait {
     /// What it is in this case.
     pub value: String,
 }
+
+impl Trait {
+    /// Of the analytic's `UserContext`: as whom a process acts.
+    #[must_use]
+    pub fn user_context(process: &Process) -> Self {
+        Self {
+            name: "UserContext",
+            value: match &process.user {
+                Some(user) => user.to_string(),
+                None => process.euid.to_string(),
+            },
+        }
+    }
+}

@@ -100,18 +100,37 @@ impl Service {
     }
 }
 
-/// Interpreters, and programs that run what their arguments name.
-const RUNNERS: [&str; 30] = [
-    "ash", "bash", "busybox", "chroot", "chrt", "dash", "doas", "env", "flock", "ionice", "java",
-    "ksh", "lua", "nice", "node", "nohup", "nsenter", "perl", "php", "python", "ruby", "runuser",
-    "setpriv", "setsid", "sh", "su", "sudo", "timeout", "unshare", "zsh",
+/// The language that a program interprets, by its name: `sh`, `python`, `perl` …
+#[must_use]
+pub fn interpreter_of(path: &str) -> Option<&'static str> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let base = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    Some(match base {
+        "sh" | "bash" | "dash" | "zsh" | "ksh" | "mksh" | "ash" | "fish" | "rbash" | "csh"
+        | "tcsh" => "shell",
+        "busybox" => "busybox",
+        "python" | "pypy" => "python",
+        "perl" => "perl",
+        "ruby" => "ruby",
+        "node" | "nodejs" | "deno" | "bun" => "node",
+        "php" => "php",
+        "lua" | "luajit" => "lua",
+        "tclsh" => "tcl",
+        "env" => "env",
+        _ => return None,
+    })
+}
+
+/// Programs that run what their arguments name.
+const RUNNERS: [&str; 16] = [
+    "chroot", "chrt", "doas", "flock", "ionice", "java", "nice", "nohup", "nsenter", "runuser",
+    "setpriv", "setsid", "su", "sudo", "timeout", "unshare",
 ];
 
-/// Whether a program is one of [`RUNNERS`], with or without a version (`python3.11`).
+/// Whether a program runs what it is given.
 fn runs_its_arguments(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let name = name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
-    RUNNERS.contains(&name)
+    interpreter_of(path).is_some() || RUNNERS.contains(&name)
 }
 
 /// Whether a path lies where programs keep what they write.

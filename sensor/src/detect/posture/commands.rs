@@ -5,7 +5,8 @@ use super::targets::{SETUID, line_of};
 use super::{of_unit, weigh};
 use crate::detect::techniques::{T1027, T1036, T1059_004, T1105, T1543_002, T1564_001};
 use crate::event::{Posture, Rule, Severity};
-use crate::systemd::inventory::{CommandFacts, UnitFacts, interpreter_of};
+use crate::systemd::inventory::{CommandFacts, UnitFacts};
+use crate::systemd::service::interpreter_of;
 
 pub(super) static INLINE_CODE: Rule = Rule {
     id: "command-inline-code",

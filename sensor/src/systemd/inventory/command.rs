@@ -5,7 +5,7 @@ use std::path::Path;
 use super::files::Files;
 use super::{CommandFacts, FileFacts};
 use crate::host::rooted::End;
-use crate::systemd::service::Command;
+use crate::systemd::service::{Command, interpreter_of};
 
 /// Where systemd looks for commands without a slash (`DEFAULT_PATH`).
 const SEARCH: [&str; 6] = [
@@ -50,27 +50,6 @@ impl Target {
             Self::Unknown => false,
         }
     }
-}
-
-/// The language that a program interprets, by its name: `sh`, `python`, `perl` …
-#[must_use]
-pub fn interpreter_of(path: &str) -> Option<&'static str> {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let base = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    Some(match base {
-        "sh" | "bash" | "dash" | "zsh" | "ksh" | "mksh" | "ash" | "fish" | "rbash" | "csh"
-        | "tcsh" => "shell",
-        "busybox" => "busybox",
-        "python" | "pypy" => "python",
-        "perl" => "perl",
-        "ruby" => "ruby",
-        "node" | "nodejs" | "deno" | "bun" => "node",
-        "php" => "php",
-        "lua" | "luajit" => "lua",
-        "tclsh" => "tcl",
-        "env" => "env",
-        _ => return None,
-    })
 }
 
 /// Looks at one command; `rooted` when it runs in a root of its own.

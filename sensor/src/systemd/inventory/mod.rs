@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 pub use collect::collect;
-pub use command::{Target, interpreter_of};
+pub use command::Target;
 
 use super::load_path::Area;
 use super::service::Command;
