@@ -25,6 +25,9 @@ pub mod watch_flags {
     pub const ANCESTOR: u32 = 1 << 1;
     /// A single file: writes to it are changes whatever its name.
     pub const FILE: u32 = 1 << 2;
+    /// A directory in which single files matter: what happens to its own entries is a change, what
+    /// happens below them is not.
+    pub const ENTRIES: u32 = 1 << 3;
 }
 
 /// Value: which entry of the agent's own table this is.

@@ -23,6 +23,9 @@ pub(crate) struct Match {
 /// `X.service.d`), and one more, where a directory named `systemd` may hold one not yet watched.
 const LEVELS: u32 = 4;
 
+/// Of a directory in which files matter.
+const ENTRIES: u32 = watch_flags::CONTENT | watch_flags::ENTRIES;
+
 /// Finds out whether `dentry` is, or lies in, a watched place.
 ///
 /// `structural` says that directories or links are made, moved or removed: only that matters in a
@@ -50,9 +53,11 @@ pub(crate) fn matching(dentry: u64, structural: bool) -> Option<Match> {
             };
             // SAFETY: values are replaced as a whole by the agent alone; a stale one is harmless.
             if let Some(watch) = unsafe { WATCHES.get(key) } {
+                // Nothing lies below a file: a directory with its inode number came after it.
                 let wanted = match depth {
                     0 => true,
-                    1 => watch.flags & watch_flags::CONTENT != 0 || structural,
+                    1 if structural => watch.flags & !watch_flags::FILE != 0,
+                    1 => watch.flags & ENTRIES != 0,
                     2 => watch.flags & watch_flags::CONTENT != 0,
                     _ => false,
                 };

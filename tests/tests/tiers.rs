@@ -157,8 +157,15 @@ fn read(dir: &Path) -> Boot {
     }
 }
 
+/// Names that nobody can choose, and their items.
+const FIXED: [(&str, &str); 2] = [("/etc/rc.local", "rclocal"), ("/etc/fstab", "fstab")];
+
 /// The item that an event is of, by the names it is about.
 fn item_of(event: &Event) -> Option<String> {
+    let fixed = FIXED.iter().find(|(path, _)| *path == event.path());
+    if let Some((_, item)) = fixed {
+        return Some((*item).to_owned());
+    }
     let names = [event.path(), event.text("unmapped/change/from")];
     names.into_iter().find_map(|name| {
         let (_, rest) = name.split_once("x-")?;

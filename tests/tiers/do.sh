@@ -52,6 +52,17 @@ mkdir -p /srv/x/{bind,moved,source,lower,merged,root,box,early,second} /etc/x-wo
 mount --bind "$units" /srv/x/early
 mount "$(findmnt --noheadings --output SOURCE /)" /srv/x/second || fault second
 printf "$text" >/srv/x/source/a.conf
+# Files right in /etc that generators read: one is there, the other is not.
+note='# x\n'
+[ -e /etc/fstab ] || : >/etc/fstab
+printf "$note" >/etc/x-fstab
+# A file system in a file.
+truncate -s 4M /root/x/x-image
+mkfs.ext4 -q /root/x/x-image || fault image
+mkdir "$units/x-loop.service.d"
+mount -o loop /root/x/x-image /mnt || fault loop
+printf "$text" >/mnt/a.conf
+umount /mnt
 # A timed unit and what it rests on.
 printf '#!/bin/sh\n' >/srv/x/x-target
 printf '#!/bin/sh\n' >/srv/x/x-script
@@ -185,6 +196,11 @@ printf "$text" >/srv/x/moved/in/a.conf
 run mount --move /srv/x/moved/in $units/x-movemount.service.d
 item clonemount; doer clone_mount /srv/x/source $units/x-clonemount.service.d
 item newmount;   doer new_mount $units/x-newmount.service.d
+item loop
+run mount -o loop /root/x/x-image $units/x-loop.service.d
+# Until what it brings was looked at: the dead home is asked too.
+pause 6
+printf "$more" >>$units/x-loop.service.d/a.conf
 item overlay
 run mount -t overlay none -o lowerdir=/srv/x/lower,upperdir=$units,workdir=/etc/x-work /srv/x/merged
 printf "$text" >/srv/x/merged/x-overlay.service
@@ -215,6 +231,14 @@ put confext      /var/lib/confexts/x-confext.raw
 put roothome     /root/.config/systemd/user/x-roothome.service
 put home         /home/alice/.config/systemd/user/x-home.service
 put homedata     /home/alice/.local/share/systemd/user/x-homedata.service
+item rclocal
+printf "$note" >/etc/rc.local
+pause 2
+printf '# y\n' >>/etc/rc.local
+item fstab
+run mv /etc/x-fstab /etc/fstab
+pause 2
+printf '# y\n' >>/etc/fstab
 item homewants;  run mkdir /home/alice/.config/systemd/user/x-homewants.target.wants
 # Marks need a moment to follow a new directory.
 pause 1.5

@@ -59,7 +59,8 @@ pub(crate) fn seen_by_programs(
     table: &mut Table,
     facts: &Facts,
 ) -> Option<Classified> {
-    let on_the_way = watching.watches.scope(seen.watch) == Some(Scope::Ancestor);
+    let scope = watching.watches.scope(seen.watch);
+    let on_the_way = seen.depth == 0 && scope.is_some_and(|scope| scope <= Scope::Entries);
     if seen.verb == Verb::Setattr && on_the_way {
         return None; // a home's mode is nothing to systemd
     }
@@ -278,7 +279,7 @@ fn classify(
 }
 
 /// Whether an event of an ancestor directory is worth a look: a directory or link, or something
-/// on the way to a load path. Plain files there are nothing to us.
+/// on the way to a load path, or a file that is read itself. Others there are nothing to us.
 pub(crate) fn may_matter(event: &FileChange, watching: &Watching) -> bool {
     let places = [event.at.as_ref(), event.from.as_ref()];
     let content = places
@@ -289,7 +290,7 @@ pub(crate) fn may_matter(event: &FileChange, watching: &Watching) -> bool {
             watching
                 .watches
                 .scope(dir)
-                .is_some_and(|scope| scope != Scope::Ancestor)
+                .is_some_and(|scope| scope > Scope::Entries)
         });
     content
         || event.watched.is_some()

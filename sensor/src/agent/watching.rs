@@ -106,6 +106,11 @@ impl Watching {
             .map(Path::to_owned)
             .collect();
         let (paths, lookups) = (&mut self.paths, &mut self.lookups);
+        // A file that is read may be made anew, and replaced: its directory tells.
+        let files = places.iter().filter(|place| place.is_file);
+        let holding: BTreeSet<PathBuf> = files
+            .filter_map(|place| Path::new(&place.path).parent().map(Path::to_owned))
+            .collect();
         for place in presence::survey(places, paths, lookups, &facts.mounts) {
             match place.state {
                 State::Present(found) => {
@@ -132,7 +137,12 @@ impl Watching {
         ways.extend(below.into_iter().map(PathBuf::from));
         for way in ways {
             if let Ok((path, identity)) = self.lookups.find(&way, &facts.mounts) {
-                self.watch(&path, &identity, Scope::Ancestor);
+                let scope = if holding.contains(&way) {
+                    Scope::Entries
+                } else {
+                    Scope::Ancestor
+                };
+                self.watch(&path, &identity, scope);
             }
         }
         new

@@ -88,6 +88,8 @@ pub enum Scope {
     /// attributes. The kernel cannot be asked for directories and links alone, so the names of
     /// plain files come too: compare the name before doing anything else.
     Ancestor,
+    /// A directory in which single files matter, by their names: compare them as well.
+    Entries,
     /// A directory, and writes to, and attributes of, what is in it.
     Content,
     /// One regular file, by whatever name or hard link it is reached.
@@ -319,7 +321,9 @@ impl Fanotify {
         let entries = MaskFlags::FAN_CREATE | MaskFlags::FAN_DELETE | rename | MaskFlags::FAN_ONDIR;
         match scope {
             Scope::Ancestor => itself | entries,
-            Scope::Content => itself | entries | writes | MaskFlags::FAN_EVENT_ON_CHILD,
+            Scope::Entries | Scope::Content => {
+                itself | entries | writes | MaskFlags::FAN_EVENT_ON_CHILD
+            }
             Scope::File => itself | writes,
         }
     }
@@ -379,7 +383,7 @@ impl AsRawFd for Fanotify {
 fn open(path: &Path, scope: Scope) -> Result<std::os::fd::OwnedFd, FanotifyError> {
     let kind = match scope {
         Scope::File => OFlag::empty(),
-        Scope::Ancestor | Scope::Content => OFlag::O_DIRECTORY,
+        Scope::Ancestor | Scope::Entries | Scope::Content => OFlag::O_DIRECTORY,
     };
     let flags = OFlag::O_PATH | OFlag::O_CLOEXEC | kind;
     nix::fcntl::open(path, flags, Mode::empty()).map_err(|source| FanotifyError::Open {

@@ -113,6 +113,7 @@ impl Watches {
             Backend::Programs(map) => {
                 let flags = match scope {
                     Scope::Ancestor => watch_flags::ANCESTOR,
+                    Scope::Entries => watch_flags::ENTRIES,
                     Scope::Content => watch_flags::CONTENT,
                     Scope::File => watch_flags::FILE,
                 };
