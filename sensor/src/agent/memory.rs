@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::correlate::activation::Judgement;
 use crate::emit::ocsf::Ocsf;
 use crate::event::{
-    Body, Event, Exec, Finding, Health, LossCount, Manager, ProcessKey, Timestamp, Trigger,
+    Body, Event, Exec, Finding, Health, LossCount, Manager, ProcessKey, Related, Timestamp,
+    Trigger, is_change,
 };
 use crate::host::Host;
 use crate::lineage::Table;
@@ -153,9 +154,7 @@ impl Keeper {
         }
         let context = finding.systemd.as_ref();
         let unit = context.and_then(|context| context.unit.clone());
-        // The changes come in their order, and the exec after them.
-        let changes = finding.related.iter().rev();
-        let newest = changes.map(|related| &related.uid).nth(1);
+        let newest = newest_change(&finding.related);
         if let (Some(context), Some(unit), Some(uid)) = (context, &unit, newest) {
             self.keep(Note::Told {
                 manager: context.manager.clone(),
@@ -365,5 +364,39 @@ impl Agent {
     pub(super) fn tell_gap(&mut self, gap: String) {
         self.stream
             .tell(self.facts.now(), Body::Health(Health::Gap(gap)));
+    }
+}
+
+/// The newest of the changes that a finding rests on, which stand in their order; requests and an exec
+/// come after them.
+fn newest_change(related: &[Related]) -> Option<&String> {
+    let mut changes = related.iter().filter(|one| is_change(one.type_uid));
+    changes.next_back().map(|related| &related.uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_finding_was_told_of_is_its_newest_change() {
+        let of = |uids: &[(&str, u32)]| {
+            let related = uids.iter().map(|&(uid, type_uid)| Related {
+                uid: uid.to_owned(),
+                type_uid,
+            });
+            newest_change(&related.collect::<Vec<_>>()).cloned()
+        };
+        let (change, rename, request, exec) = (100_101, 100_105, 100_799, 100_701);
+        let all = [
+            ("1", change),
+            ("2", rename),
+            ("3", request),
+            ("4", request),
+            ("5", exec),
+        ];
+        assert_eq!(of(&all).as_deref(), Some("2"));
+        assert_eq!(of(&[("1", change), ("5", exec)]).as_deref(), Some("1"));
+        assert_eq!(of(&[("3", request), ("5", exec)]), None);
     }
 }

@@ -221,6 +221,15 @@ impl Change {
     /// OCSF `type_uid` of its event.
     #[must_use]
     pub fn type_uid(&self) -> u32 {
-        100_100 + u32::from(self.activity_id())
+        TYPES + u32::from(self.activity_id())
     }
+}
+
+/// What OCSF adds the activity to for the `type_uid` of File System Activity.
+const TYPES: u32 = 100_100;
+
+/// Whether an event of this OCSF `type_uid` tells a change.
+#[must_use]
+pub fn is_change(type_uid: u32) -> bool {
+    type_uid / 100 == TYPES / 100
 }

@@ -20,7 +20,7 @@ mod time;
 
 pub use activation::{TimerFired, Verdict};
 pub use asked::{Asked, Login, Means, OnBehalfOf, signal_name};
-pub use change::{Between, Change, FileClass, FileIdentity, Tier, Unseen, Verb};
+pub use change::{Between, Change, FileClass, FileIdentity, Tier, Unseen, Verb, is_change};
 pub use content::{Content, Diff, LinkTarget, UnitSettings};
 pub use finding::{Cause, CauseFile, CauseRequest, Finding, LinkKind, Related, Severity, Trait};
 pub use health::{Health, LossCount};
