@@ -180,7 +180,11 @@ impl Run {
                     self.tell(name, judgement.trigger, (behind, judgement.started), at);
                 }
                 Output::Fired(firing) => {
-                    let state = if firing.active { " active" } else { "" };
+                    let state = match firing.active {
+                        Some(true) => " active",
+                        // Of most cases nobody told whether the unit ran before.
+                        Some(false) | None => "",
+                    };
                     let name = format!("{} at {}{state}", firing.timer, firing.time.boot / MS);
                     let kind = trigger("fired", Grade::None);
                     self.tell(name, kind, (None, None), at);

@@ -185,7 +185,7 @@ fn every_firing_is_valid() {
         timer: String::new(),
         next: None,
         triggers: Vec::new(),
-        active: true,
+        active: Some(true),
         command_line: None,
         file: None,
     })));

@@ -24,8 +24,8 @@ pub struct TimerFired {
     pub next: Option<Timestamp>,
     /// The units it starts.
     pub triggers: Vec<String>,
-    /// Whether one of them was active already: then nothing is started.
-    pub active: bool,
+    /// Whether one of them was active already: then nothing is started. `None` if not known.
+    pub active: Option<bool>,
     /// What the first of them runs, by its files.
     pub command_line: Option<String>,
     /// The timer's file.

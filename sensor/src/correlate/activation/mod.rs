@@ -69,8 +69,9 @@ pub struct Firing {
     pub next: Next,
     /// The units it starts.
     pub triggers: Vec<String>,
-    /// Whether one of them was active already: then nothing is started.
-    pub active: bool,
+    /// Whether one of them was active already: then nothing is started. `None` where that is not
+    /// known: of what runs since before anybody listened nothing is told.
+    pub active: Option<bool>,
 }
 
 /// The next elapse of a timer.
@@ -224,13 +225,17 @@ impl<H> Activations<H> {
                 .get(&timer.timer)
                 .and_then(|unit| unit.links.as_ref());
             let triggers = links.map_or_else(Vec::new, |links| links.triggers.clone());
-            let runs = |unit: &String| {
+            let state = |unit: &String| {
                 let state = world.units.get(unit).map(|unit| unit.active.as_str());
-                matches!(state, Some("active" | "activating" | "reloading"))
+                let state = state.filter(|state| !state.is_empty())?;
+                Some(matches!(state, "active" | "activating" | "reloading"))
             };
+            let states: Vec<_> = triggers.iter().map(state).collect();
+            let any = states.contains(&Some(true));
+            let known = any || !states.contains(&None);
             out.push(Output::Fired(Firing {
                 manager: manager.clone(),
-                active: triggers.iter().any(runs),
+                active: known.then_some(any),
                 timer: timer.timer,
                 time,
                 next: Next {

@@ -11,7 +11,7 @@ impl Line<'_> {
             self.push(if at == 0 { "  → " } else { ", " });
             self.foreign(unit, PATH_WIDTH);
         }
-        if fired.active {
+        if fired.active == Some(true) {
             self.push("  active already");
         }
     }

@@ -41,7 +41,8 @@ struct Unmapped<'a> {
 struct Timer<'a> {
     manager: Text<&'a Manager>,
     triggers: &'a [String],
-    already_active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    already_active: Option<bool>,
 }
 
 /// OCSF `activity_id` Start.
@@ -49,7 +50,10 @@ const START: u8 = 6;
 
 pub(super) fn fired<'a>(event: &'a Event, fired: &'a TimerFired) -> JobActivity<'a> {
     let time = event.time.wall_millis();
-    let state = if fired.active { ", active already" } else { "" };
+    let state = match fired.active {
+        Some(true) => ", active already",
+        _ => "",
+    };
     JobActivity {
         class_uid: 1006,
         category_uid: 1,
