@@ -555,6 +555,14 @@ fn what_the_agent_rests_on() {
         let finding = judged(packaged(change, true, Shipped::Same), Serves::System);
         assert_eq!(finding.expect("told").severity, Severity::Informational);
     }
+    // A package that is being built.
+    let built = "/tmp/build/usr/lib/systemd/system/whodunit.service";
+    is(
+        of(Verb::Create, built, FileClass::UnitFile),
+        Serves::Elsewhere,
+        "unit-changed",
+        Severity::Informational,
+    );
     is_nothing(
         of(Verb::Symlink, link, FileClass::DependencyLink),
         Serves::System,

@@ -119,7 +119,7 @@ fn rule(seen: &Seen) -> Option<(&'static Rule, Severity)> {
             (&rules::UNIT_FROM_UNEXPECTED_PLACE, severity)
         });
     }
-    if tampers(change) {
+    if tampers(seen) {
         return Some((&rules::AGENT_TAMPERED, Severity::High));
     }
     if change.verb == Verb::Setattr && !change.truncates {
@@ -185,8 +185,10 @@ fn rule(seen: &Seen) -> Option<(&'static Rule, Severity)> {
     }
 }
 
-/// Whether a change is of what the agent itself rests on.
-fn tampers(change: &Change) -> bool {
+/// Whether a change is of what the agent itself rests on. A unit of its name that nobody reads, in a package
+/// that is being built, is none.
+fn tampers(seen: &Seen) -> bool {
+    let change = seen.change.as_ref();
     let removes = matches!(change.verb, Verb::Unlink | Verb::Rmdir);
     match change.class {
         // To enable it is to add a link.
@@ -194,6 +196,7 @@ fn tampers(change: &Change) -> bool {
             let name = change.path.rsplit('/').next();
             removes && name == Some(AGENT_UNIT)
         }
+        FileClass::UnitFile | FileClass::DropIn if seen.serves == Serves::Elsewhere => false,
         FileClass::UnitFile | FileClass::DropIn | FileClass::Target => {
             let touches = removes || change.verb == Verb::Setattr || brings_content(change);
             touches && change.unit.as_deref() == Some(AGENT_UNIT)
