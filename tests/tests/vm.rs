@@ -17,6 +17,8 @@ use whodunit_tests::{Event, Scenario, Totals, check_all, vm};
 
 #[path = "vm/answers.rs"]
 mod answers;
+#[path = "vm/cat_config.rs"]
+mod cat_config;
 #[path = "vm/noise.rs"]
 mod noise;
 #[path = "vm/odd_files.rs"]
@@ -79,6 +81,7 @@ fn stage() -> PathBuf {
     let generated = stage.join(ANSWERS).join("generated");
     answers::generate(&generated);
     odd_files::generate(&generated);
+    cat_config::generate(&generated);
     stage
 }
 
@@ -204,6 +207,17 @@ fn odd_unit_files_are_read_as_systemd_reads_them() {
     odd_files::generate(inputs.path());
     let (faults, compared) = odd_files::differences(inputs.path(), &boot.dir);
     assert!(compared >= 160, "only {compared} were compared");
+    assert!(faults.is_empty(), "- {}", faults.join("\n- "));
+}
+
+#[test]
+#[ignore = "boots a virtual machine; cargo xtask test runs it"]
+fn configuration_is_what_systemd_reads() {
+    let boot = &*BOOT;
+    let inputs = tempfile::tempdir().unwrap();
+    cat_config::generate(inputs.path());
+    let (faults, compared) = cat_config::differences(inputs.path(), &boot.dir);
+    assert!(compared >= 150, "only {compared} were compared");
     assert!(faults.is_empty(), "- {}", faults.join("\n- "));
 }
 

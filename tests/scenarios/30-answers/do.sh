@@ -36,6 +36,14 @@ systemctl show --no-pager -p Id -p LoadState -p Description -p ExecStart -- "${u
 systemd-analyze verify --man=no --recursive-errors=no /etc/systemd/system/oddfile-*.service \
     >$out/answers.verify 2>&1 || true
 
+# Settings, presets and environment in every place for them.
+(cd $here/conf-tree && find . -type d -exec mkdir -p /{} \; -o -print0) >/var/tmp/conf-files
+while IFS= read -rd '' file; do cp "$here/conf-tree/$file" "/$file"; done </var/tmp/conf-files
+for what in systemd/system.conf systemd/user.conf systemd/system-preset systemd/user-preset environment.d; do
+    systemd-analyze cat-config $what
+done >$out/answers.config
+(cd / && xargs -0 rm </var/tmp/conf-files)
+
 rm -r /etc/systemd/system/answers* /etc/systemd/system/oddfile* /run/systemd/system/answers* /usr/lib/systemd/system/answers*
 systemctl daemon-reload
 echo asked

@@ -36,7 +36,7 @@ impl Dice {
         (self.0 % limit as u64) as usize
     }
 
-    fn of<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    pub(super) fn of<'a>(&mut self, from: &[&'a str]) -> &'a str {
         from[self.below(from.len())]
     }
 
