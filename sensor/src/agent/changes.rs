@@ -9,6 +9,7 @@ use whodunit_common::{ProcessKey, change_flags, process_flags};
 
 use super::{facts::Facts, processes::actor, recent::Brought, watching::Watching};
 use crate::{
+    detect::AGENT_UNIT,
     event::{Actor, Change, FileClass, FileIdentity, Process, Tier, Verb},
     host::lookup,
     kernel::{
@@ -237,7 +238,18 @@ fn classify(
     by_name: bool,
     watching: &Watching,
 ) -> Option<Classified> {
-    if let Some(unit) = watching.targets.unit_of(&change.path) {
+    let target = watching.targets.unit_of(&change.path).or_else(|| {
+        // What the agent rests on is moved away.
+        let from = change
+            .from
+            .as_deref()
+            .filter(|_| change.verb == Verb::Rename)?;
+        watching
+            .targets
+            .unit_of(from)
+            .filter(|unit| *unit == AGENT_UNIT)
+    });
+    if let Some(unit) = target {
         change.class = FileClass::Target;
         change.unit = Some(unit.to_owned());
         return Some(Classified {
@@ -298,7 +310,11 @@ pub(crate) fn may_matter(event: &FileChange, watching: &Watching) -> bool {
             place
                 .dir
                 .and_then(|dir| watching.watches.entry(dir, &place.name))
-                .is_some_and(|path| watching.paths.classify(&path.to_string_lossy()).is_some())
+                .is_some_and(|path| {
+                    let path = path.to_string_lossy();
+                    let paths = &watching.paths;
+                    paths.classify(&path).is_some() || watching.targets.unit_of(&path).is_some()
+                })
         })
 }
 

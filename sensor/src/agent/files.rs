@@ -49,6 +49,7 @@ impl Agent {
         };
         let change =
             changes::seen_by_programs(change, &self.watching, &mut self.table, &self.facts);
+        let change = change.filter(|change| !self.is_own_doing(&change.change));
         match change {
             Some(change) if verb == Verb::Closed => self.changed(change, time),
             Some(change) => self.hold(change, time),
@@ -99,7 +100,8 @@ impl Agent {
     /// A change that fanotify reports. A new directory is marked before anything else: what was
     /// made in it meanwhile is found by listing it, without its writer.
     fn marked(&mut self, event: &FileChange, seen_at: u64) {
-        if !changes::may_matter(event, &self.watching) {
+        // The agent writes to its own store alone, all the time.
+        if event.pid == std::process::id() || !changes::may_matter(event, &self.watching) {
             return;
         }
         if event.verb == Verb::Mkdir || event.verb == Verb::Rename && event.is_directory {
@@ -125,7 +127,7 @@ impl Agent {
             &self.kernel,
             &self.facts,
         );
-        if let Some(change) = change {
+        if let Some(change) = change.filter(|change| !self.is_own_doing(&change.change)) {
             self.hold(change, seen_at);
         }
     }
@@ -259,6 +261,7 @@ impl Agent {
             self.watching.watches.forget(&classified.change.object);
         }
         self.watch_behind(&classified);
+        self.follow_own(&classified.change, time);
         if classified.structural {
             self.follow(&classified.change, time);
         }
@@ -336,6 +339,7 @@ impl Agent {
             Verb::Unlink => self.contents.removed(path).map(Box::new),
             Verb::Mkdir | Verb::Rmdir => None,
             _ if change.class == FileClass::Directory => None,
+            _ if self.watching.targets.is_own(path) => None,
             _ => {
                 // Of a mount the object is what it covers, unless it was found there.
                 let covered = change.verb == Verb::Mount && !classified.found;

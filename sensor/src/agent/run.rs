@@ -58,6 +58,8 @@ pub struct Options {
     pub baseline: Option<State>,
     /// Where the store lies; `None`: nothing is kept.
     pub state: Option<PathBuf>,
+    /// The files that it goes by: whoever changes one changes what is told.
+    pub settings: Vec<PathBuf>,
 }
 
 /// Runs until a signal, the end of the time, or enough events.
@@ -73,6 +75,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
         config,
         baseline,
         state,
+        settings,
     } = options;
     let host = Host::read();
     let encoder = Encoder::new(format, &host, style)?;
@@ -85,7 +88,15 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
     let detector = Detector::new(config.tunables, config.exceptions);
     // First: by the time the probes see, managers are listened to.
     let mut bus = crate::systemd::bus::track().context("cannot start to read the bus")?;
-    let mut agent = Agent::start(tier, exits, detector, stream, &host, state.as_deref())?;
+    let mut agent = Agent::start(
+        tier,
+        exits,
+        detector,
+        stream,
+        &host,
+        state.as_deref(),
+        &settings,
+    )?;
     // The kernel side's own words, if it has any, go to the log.
     let mut logger = agent.probes.log();
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -43,7 +43,7 @@ use crate::{
 
 impl Agent {
     /// Attaches the probes, then reads what was there before them, and what earlier agents kept in
-    /// the directory `state`.
+    /// the directory `state`. `settings` are the files that it was told to go by.
     pub(crate) fn start(
         choice: TierChoice,
         exits: bool,
@@ -51,6 +51,7 @@ impl Agent {
         stream: Stream,
         host: &Host,
         state: Option<&Path>,
+        settings: &[PathBuf],
     ) -> anyhow::Result<Self> {
         let mut probes = Probes::load(choice)?;
         let facts = Facts::read()?;
@@ -133,7 +134,7 @@ impl Agent {
             probes,
         };
         agent.installed.avoid(agent.facts.mounts.doubtful());
-        agent.watch_own_files();
+        agent.watch_own_files(settings, state);
         agent.watching.begin_targets(&agent.facts);
         agent
             .watching

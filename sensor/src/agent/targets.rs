@@ -9,7 +9,7 @@ use std::{
 use super::{facts::Facts, watching::Watching};
 use crate::{
     event::{FileIdentity, Manager},
-    host::mounts::MountError,
+    host::{lookup, mounts::MountError},
     kernel::fanotify::Scope,
     systemd::{
         installed::Installed,
@@ -45,8 +45,19 @@ pub(crate) struct Targets {
     files: HashMap<String, Target>,
     /// The names of the same files without links, by which changes are told.
     real: HashMap<String, String>,
+    /// The agent's own, with the unit that runs it.
+    own: Option<Own>,
     /// What is still to be done of a look at all of them.
     steps: VecDeque<Step>,
+}
+
+/// What the agent itself keeps: by name, for it comes and goes.
+#[derive(Debug)]
+struct Own {
+    unit: String,
+    /// Directories that are watched whole, and files in them.
+    directories: Vec<PathBuf>,
+    files: Vec<PathBuf>,
 }
 
 /// A piece of work that is short enough to be done between two looks at the rings.
@@ -90,6 +101,9 @@ impl Targets {
         if let Some(unit) = self.real.get(path) {
             return Some(unit);
         }
+        if self.is_own(Path::new(path)) {
+            return Some(&self.own.as_ref()?.unit);
+        }
         let (directory, name) = path.rsplit_once('/')?;
         let hook = HOOKS.iter().find(|(hook, _)| *hook == directory)?;
         // What a package manager or an editor puts beside a file is run by none of them.
@@ -104,6 +118,7 @@ impl Targets {
                 watching.watch(Path::new(hook), &identity, Scope::Content);
             }
         }
+        self.watch_own(watching, facts);
         let managers = watching.paths.managers().cloned();
         self.steps = managers.map(Step::Manager).collect();
     }
@@ -183,6 +198,38 @@ impl Targets {
         }
     }
 
+    /// Has directories of the agent's own watched, for `files` in them and themselves. They are not read:
+    /// what is in them changes all the time.
+    pub(crate) fn keep_own(&mut self, directories: Vec<PathBuf>, files: Vec<PathBuf>, unit: &str) {
+        self.own = Some(Own {
+            unit: unit.to_owned(),
+            directories,
+            files,
+        });
+    }
+
+    /// Whether `path` is one of those.
+    pub(crate) fn is_own(&self, path: &Path) -> bool {
+        let own = self.own.as_ref();
+        own.is_some_and(|own| {
+            own.directories
+                .iter()
+                .chain(&own.files)
+                .any(|one| one == path)
+        })
+    }
+
+    /// Watches the agent's own directories, as far as they are there.
+    pub(crate) fn watch_own(&self, watching: &mut Watching, facts: &Facts) {
+        for directory in self.own.iter().flat_map(|own| &own.directories) {
+            if let Some(identity) = lookup::identify_link(directory, &facts.mounts)
+                && identity.mode & libc::S_IFMT == libc::S_IFDIR
+            {
+                watching.watch(directory, &identity, Scope::Content);
+            }
+        }
+    }
+
     /// Watches a file as it is now; one that was replaced is another one.
     fn watch(&mut self, path: &str, watching: &mut Watching, facts: &Facts) {
         let Some(target) = self.files.get_mut(path) else {
@@ -208,5 +255,35 @@ impl Targets {
             watching.watch(&real, &identity, Scope::File);
             target.identity = Some(identity);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agents_own_is_known_by_name() {
+        let mut targets = Targets::default();
+        targets.add("/usr/bin/whodunit", "whodunit.service");
+        let directories = vec![PathBuf::from("/var/lib/whodunit")];
+        let files = vec![PathBuf::from("/var/lib/whodunit/store.db")];
+        targets.keep_own(directories, files, "whodunit.service");
+        let own = [
+            ("/usr/bin/whodunit", false),
+            ("/var/lib/whodunit", true),
+            ("/var/lib/whodunit/store.db", true),
+        ];
+        for (path, kept) in own {
+            assert_eq!(targets.unit_of(path), Some("whodunit.service"), "{path}");
+            assert_eq!(targets.is_own(Path::new(path)), kept, "{path}");
+        }
+        for path in ["/var/lib/whodunit/lock", "/var/lib/other", "/var/lib"] {
+            assert_eq!(targets.unit_of(path), None, "{path}");
+        }
+        // What is kept is not read at the start: it is never the same twice.
+        let read = targets.paths();
+        assert!(read.contains(&PathBuf::from("/usr/bin/whodunit")));
+        assert!(!read.iter().any(|path| targets.is_own(path)), "{read:?}");
     }
 }

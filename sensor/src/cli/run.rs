@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use super::{baseline, exit};
 use crate::{
     agent,
-    config::Config,
+    config::{Config, DEFAULT_PATH},
     emit::{Format, Style, Target},
     event::{Severity, Tier},
     kernel::TierChoice,
@@ -151,6 +151,8 @@ pub(crate) fn main(arguments: Arguments) -> anyhow::Result<ExitCode> {
         color,
         utc,
     } = arguments;
+    let file = config.clone().unwrap_or_else(|| DEFAULT_PATH.into());
+    let settings = [Some(file), baseline.clone(), baseline_key.clone()];
     let config = Config::read(config.as_deref())?;
     let baseline = match baseline {
         Some(file) => Some(baseline::load(
@@ -188,6 +190,7 @@ pub(crate) fn main(arguments: Arguments) -> anyhow::Result<ExitCode> {
         config,
         baseline,
         state: (!no_state).then_some(state),
+        settings: settings.into_iter().flatten().collect(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -328,9 +328,10 @@ pub const AGENT_TAMPERED: Rule = Rule {
     title: "The agent itself was tampered with",
     techniques: &[IMPAIR],
     is_analytic: false,
-    explanation: "The agent's unit, its program or its configuration was changed or removed, or its unit disabled; \
-        somebody other than PID 1 sent it a signal; or the agent before it in this boot ended without a word, as \
-        by SIGKILL. What kills an agent is told by the next one: send events to another host.",
+    explanation: "The agent's unit, program or configuration was changed, removed or moved away, or its store by \
+        another program than its own; its unit was disabled; somebody other than PID 1 sent it a signal; or the \
+        agent before it in this boot ended without a word, as by SIGKILL. What kills an agent is told by the next \
+        one: send events to another host.",
     severity: "high; medium for a signal that asks it to end, and for an end without a word; informational when a \
         package manager did it",
     check: "Who did it. What happened from then on, by other records: nothing was watched.",

@@ -76,7 +76,7 @@ fn finding(seen: &Seen, rule: &'static Rule, severity: Severity, traits: Vec<Tra
     Finding {
         rule,
         title: rule.title.to_owned(),
-        message: format!("{who} {} {}{does}", done(change), change.path),
+        message: format!("{who} {}{does}", deed(change)),
         severity,
         grade: if known {
             Grade::Certain
@@ -314,6 +314,13 @@ fn settings(change: &Change) -> Option<&UnitSettings> {
 fn mode(change: &Change) -> u32 {
     let content = change.content.as_ref().and_then(|content| content.mode);
     content.unwrap_or(change.object.mode)
+}
+
+fn deed(change: &Change) -> String {
+    match (&change.from, change.verb) {
+        (Some(from), Verb::Rename) => format!("renamed {from} to {}", change.path),
+        _ => format!("{} {}", done(change), change.path),
+    }
 }
 
 fn done(change: &Change) -> &'static str {

@@ -18,6 +18,8 @@ use super::{lineage, schema, write};
 
 /// Name of the database in the store's directory.
 pub const FILE: &str = "store.db";
+/// What was written and is not in that yet.
+pub const WRITE_AHEAD: &str = "store.db-wal";
 /// Held by the agent that writes.
 const LOCK: &str = "lock";
 /// Most broken databases that are kept for whoever looks into it.

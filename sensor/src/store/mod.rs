@@ -29,7 +29,7 @@ mod words;
 mod write;
 
 pub use bounds::Limits;
-pub use database::{Database, FILE, Opened};
+pub use database::{Database, FILE, Opened, WRITE_AHEAD};
 pub use error::StoreError;
 pub use history::{FiringRow, History, LookupError, Requester, RunRow, Version, VersionWriter};
 pub use lineage::Remembered;
