@@ -44,6 +44,8 @@ await 60 ran passing 2
 apt-get remove -y passing
 apt-get purge -y passing
 await 60 ran daily 1
+# The agent's own commands read its store.
+whodunit why --state "$out/state" daily.service
 
 stage container 90
 mkdir -p /srv/tiny/bin
@@ -71,7 +73,7 @@ upgraded() { [[ $(dpkg-query -W -f '${Version}' daily) == 2 ]]; }
 await 200 upgraded
 await 60 ran daily 2
 idle() { [[ -z $(systemctl list-jobs --no-legend) ]]; }
-await 200 idle
+await 200 idle || { systemctl list-jobs --no-pager; exit 1; }
 test -e /run/day-reloaded
 
 # For each timer: what it starts, and whether that ever ran.
@@ -111,6 +113,10 @@ dpkg -i $work/implant_1.deb
 # Another program in the place of one that a timer runs.
 ssh -n root@localhost 'printf "#!/bin/sh\nid >/run/evil4\n" >/usr/bin/.daily && chmod 755 /usr/bin/.daily &&
     mv /usr/bin/.daily /usr/bin/daily'
+# The agent itself: its program, its configuration, its store.
+ssh -n root@localhost "cp /usr/bin/whodunit /usr/bin/.whodunit && mv /usr/bin/.whodunit /usr/bin/whodunit
+    mkdir -p /etc/whodunit && echo '#' >/etc/whodunit/config.toml
+    : >>$out/state/store.db"
 await 60 test -e /run/evil
 await 60 test -e /run/evil2
 await 60 test -e /run/evil4

@@ -28,7 +28,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const INFORMATIONAL: u64 = 1;
 
 /// Timers of distribution packages, each of which started its service.
-const STOCK: [&str; 19] = [
+const STOCK: [&str; 17] = [
     "apt-daily",
     "apt-daily-upgrade",
     "apt-show-versions",
@@ -38,7 +38,6 @@ const STOCK: [&str; 19] = [
     "certbot",
     "chkrootkit",
     "dpkg-db-backup",
-    "e2scrub_all",
     "exim4-base",
     "logrotate",
     "man-db",
@@ -46,9 +45,10 @@ const STOCK: [&str; 19] = [
     "mdmonitor-oneshot",
     "phpsessionclean",
     "plocate-updatedb",
-    "podman-auto-update",
     "systemd-tmpfiles-clean",
 ];
+/// The same, of bookworm: trixie has them in other packages, or not enabled.
+const BOOKWORM: [&str; 2] = ["e2scrub_all", "podman-auto-update"];
 /// Those that need not start anything: what they start runs since the boot, is in the way of another one that
 /// elapses, or has a condition that does not hold.
 const FURTHER: [&str; 7] = [
@@ -138,7 +138,7 @@ fn words(finding: &Event) -> String {
 }
 
 /// What is wrong with what was told of a day.
-fn faults(out: &Path) -> Vec<String> {
+fn faults(out: &Path, suite: &str) -> Vec<String> {
     let events = fs::read_to_string(out.join("events.ndjson")).unwrap();
     let events: Vec<Event> = events.lines().map(Event::parse).collect();
     let stages = stages(out);
@@ -163,7 +163,7 @@ fn faults(out: &Path) -> Vec<String> {
         events.len(),
         before.len()
     );
-    faults.extend(silent_timers(&events, &timers(out)));
+    faults.extend(silent_timers(&events, &timers(out), suite));
     faults.extend(untold_deeds(&events));
     faults.extend(untold_packages(&events, &before));
     faults.extend(told_again(&before, at("agent")));
@@ -172,7 +172,7 @@ fn faults(out: &Path) -> Vec<String> {
 }
 
 /// Timers that elapsed without a word, or whose runs have no verdict.
-fn silent_timers(events: &[Event], timers: &[Timer]) -> Vec<String> {
+fn silent_timers(events: &[Event], timers: &[Timer], suite: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let fired: HashMap<(&str, &str), u64> = events
         .iter()
@@ -205,7 +205,9 @@ fn silent_timers(events: &[Event], timers: &[Timer]) -> Vec<String> {
             ));
         }
     }
-    for name in STOCK {
+    let bookworm = suite.starts_with("bookworm");
+    let further = BOOKWORM.iter().filter(|_| bookworm);
+    for name in STOCK.iter().chain(further) {
         let is = |timer: &&Timer| timer.name == format!("{name}.timer");
         match timers.iter().find(is) {
             Some(timer) if timer.fired && timer.ran != 0 => {
@@ -382,6 +384,10 @@ fn missed_attacks(findings: &[&Event]) -> Vec<String> {
         ),
         ("timer-created", 3, kept, "dpkg"),
         ("timed-target-changed", 3, "/usr/bin/daily", "sshd"),
+        ("agent-tampered", 4, "to /usr/bin/whodunit", "sshd"),
+        ("agent-tampered", 4, "/out/state/store.db", "sshd"),
+        // Its directory is as new: that was found a moment later.
+        ("agent-tampered", 4, "/etc/whodunit/config.toml", ""),
         ("timer-ran-changed-unit", 4, "/usr/bin/daily", "sshd"),
     ] {
         let did = |link: &Value| {
@@ -396,7 +402,7 @@ fn missed_attacks(findings: &[&Event]) -> Vec<String> {
             finding.text("metadata/event_code") == rule
                 && finding.number("severity_id") >= least
                 && finding.mentions(what)
-                && cause.into_iter().flatten().any(did)
+                && (author.is_empty() || cause.into_iter().flatten().any(did))
         };
         if !findings.iter().any(|finding| is(&finding)) {
             faults.push(format!("no {rule} of {what} by {author}"));
@@ -411,6 +417,6 @@ fn a_day_of_a_host_in_use_is_silent() {
     let suite = env::var("WHODUNIT_VM_SUITE").unwrap_or_else(|_| "bookworm".to_owned());
     let results = env::var_os("WHODUNIT_VM_RESULTS").map(PathBuf::from);
     let out = results.unwrap_or_else(|| boot(&format!("{suite}-host")));
-    let faults = faults(&out);
+    let faults = faults(&out, &suite);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
