@@ -22,6 +22,8 @@ pub(crate) struct Facts {
     mounts_change: MountsChange,
     /// Inode number of PID 1's mount namespace.
     pub(crate) mount_ns: u32,
+    /// Inode number of its pid namespace.
+    pub(crate) pid_ns: u32,
 }
 
 impl Facts {
@@ -38,7 +40,8 @@ impl Facts {
             clock: ClockAnchor::now()?,
             users,
             mounts: Mounts::read()?,
-            mount_ns: mount_namespace(),
+            mount_ns: namespace("mnt"),
+            pid_ns: namespace("pid"),
         })
     }
 
@@ -105,11 +108,11 @@ impl MountsChange {
     }
 }
 
-/// Inode number of the host's mount namespace: PID 1's, or where that may not be asked for, ours.
-fn mount_namespace() -> u32 {
-    ["/proc/1/ns/mnt", "/proc/self/ns/mnt"]
+/// Inode number of the host's namespace of a kind: PID 1's, or where that may not be asked for, ours.
+fn namespace(kind: &str) -> u32 {
+    ["1", "self"]
         .iter()
-        .find_map(|path| fs::metadata(path).ok())
+        .find_map(|of| fs::metadata(format!("/proc/{of}/ns/{kind}")).ok())
         .map_or(0, |meta| u32::try_from(meta.ino()).unwrap_or(0))
 }
 

@@ -58,6 +58,7 @@ impl Agent {
     /// is not what was last known, or when it is a unit from a place that is no load path.
     pub(super) fn loaded(&mut self, seen: ChangeSeen) {
         let (time, size) = (seen.time, seen.object.size);
+        let contained = seen.task.pid_ns != 0 && seen.task.pid_ns != self.facts.pid_ns;
         if let Some(held) = self.held.close(seen.object.device, seen.object.inode) {
             self.tell_held(held);
         }
@@ -70,6 +71,10 @@ impl Agent {
             return;
         };
         let mut load = loaded.change;
+        // A container's manager reads what came with its image, which nobody has looked at.
+        if contained && (!loaded.listed || !self.contents.knows(Path::new(&load.change.path))) {
+            return;
+        }
         if !loaded.listed {
             return self.loaded_from_elsewhere(load, time);
         }

@@ -190,6 +190,12 @@ impl Contents {
         )
     }
 
+    /// Whether something is known of what lies under a name.
+    #[must_use]
+    pub fn knows(&self, path: &Path) -> bool {
+        self.previous(path).is_some()
+    }
+
     /// A name was removed. What was last known under it is kept, to be compared with the next
     /// file of that name, and told.
     /// `None` when nothing was.

@@ -10,6 +10,7 @@
 mod changes;
 mod cli;
 mod clones;
+mod containers;
 mod intents;
 mod lineage;
 mod odd;

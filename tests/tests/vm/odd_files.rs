@@ -191,6 +191,14 @@ fn of_file(
     let (file, problems) = UnitFile::parse(bytes);
     let fatal = problems.iter().find(|problem| problem.kind.is_fatal());
     let refused = one("LoadState") != "loaded";
+    // Later versions refuse a file for a header that earlier ones take for an unknown section's.
+    if refused
+        && said
+            .values()
+            .any(|said| said == "Section header invalid '[]'")
+    {
+        return faults;
+    }
     // A command that cannot be run makes systemd refuse the unit, unless its failure is ignored.
     let by_value = said.values().any(|said| is_of_value(said));
     if fatal.is_some() != refused && !(refused && by_value) {

@@ -10,14 +10,15 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use nix::sched::{CloneFlags, setns};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Gid, Uid, chroot, setgid, setgroups, setuid};
 
 use super::collect::{self, List, Listed, Source};
 use super::origin::Origins;
 use super::row::{Row, rows};
 use crate::event::Manager;
-use crate::systemd::bus::{ManagerSocket, loaded_timers};
+use crate::systemd::bus::{ManagerSocket, loaded_timers, loaded_timers_by_bus};
 
 /// Longest list of a container that is taken, in bytes.
 const LIST_MAX: u64 = 16 << 20;
@@ -107,7 +108,12 @@ pub(super) fn list(tgid: u32) -> anyhow::Result<List> {
         tgid,
         path: "/run/systemd/private".into(),
     };
-    let asked = loaded_timers(Some(&socket)).map_err(|error| error.to_string());
+    // A manager lets nobody in who is outside its pid namespace; its bus does.
+    let asked = loaded_timers(Some(&socket));
+    let asked = asked.or_else(|error| match loaded_timers_by_bus() {
+        Ok(loaded) => Ok(loaded),
+        Err(bus) => Err(format!("{error}; {bus}")),
+    });
     let (_, mut sources, clock) = collect::files()?;
     let version = asked.map(|loaded| {
         sources.loaded = Some(loaded.timers);
@@ -120,7 +126,10 @@ pub(super) fn list(tgid: u32) -> anyhow::Result<List> {
     Ok(list)
 }
 
-/// Takes on the container's users, where it has its own, its mounts and its root.
+/// Takes on the container's mounts and root, and its users, where it has its own.
+///
+/// What looks itself up in `/proc` has to find itself: the container's shows its own pid namespace
+/// alone, so that of the host is mounted over it, in a mount namespace that nobody else has.
 fn enter(tgid: u32) -> anyhow::Result<()> {
     let proc = format!("/proc/{tgid}");
     let open = |name: &str| {
@@ -132,14 +141,23 @@ fn enter(tgid: u32) -> anyhow::Result<()> {
         use std::os::unix::fs::MetadataExt as _;
         Ok(std::fs::metadata(path)?.ino())
     };
-    if inode(&format!("{proc}/ns/user"))? != inode("/proc/self/ns/user")? {
+    let own_users = inode(&format!("{proc}/ns/user"))? != inode("/proc/self/ns/user")?;
+    setns(&mounts, CloneFlags::CLONE_NEWNS)?;
+    nix::unistd::fchdir(&root)?;
+    // Root and working directory go along into the copy.
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let nothing = None::<&str>;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(nothing, "/", nothing, private, nothing).context("cannot keep mounts to itself")?;
+    chroot(".")?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("proc"), "/proc", Some("proc"), flags, nothing)
+        .context("cannot mount /proc in there")?;
+    if own_users {
         setns(&users, CloneFlags::CLONE_NEWUSER)?;
         setgroups(&[])?;
         setgid(Gid::from_raw(0))?;
         setuid(Uid::from_raw(0))?;
     }
-    setns(&mounts, CloneFlags::CLONE_NEWNS)?;
-    nix::unistd::fchdir(&root)?;
-    chroot(".")?;
     Ok(())
 }

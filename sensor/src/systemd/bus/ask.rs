@@ -94,11 +94,7 @@ pub struct AskError(String);
 ///
 /// When the manager cannot be reached or does not answer.
 pub fn loaded_timers(of: Option<&ManagerSocket>) -> Result<LoadedTimers, AskError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error: io::Error| AskError(error.to_string()))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let connection = match of {
             Some(socket) => private::connect(&socket.path, socket.tgid, Bounds::USER).await,
             None => private::connect(Path::new(PRIVATE), 1, Bounds::SYSTEM).await,
@@ -113,6 +109,26 @@ pub fn loaded_timers(of: Option<&ManagerSocket>) -> Result<LoadedTimers, AskErro
         let failed = |error: zbus::Error| AskError(error.to_string());
         ask(&connection).await.map_err(failed)
     })
+}
+
+/// The timers of the manager that has its name on the system bus, whatever its process.
+///
+/// # Errors
+///
+/// When the bus cannot be reached or the manager does not answer.
+pub fn loaded_timers_by_bus() -> Result<LoadedTimers, AskError> {
+    runtime()?.block_on(async {
+        let connection = system_bus().await.map_err(AskError)?;
+        let failed = |error: zbus::Error| AskError(error.to_string());
+        ask(&connection).await.map_err(failed)
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, AskError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error: io::Error| AskError(error.to_string()))
 }
 
 async fn ask(connection: &Connection) -> zbus::Result<LoadedTimers> {

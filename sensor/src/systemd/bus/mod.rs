@@ -19,7 +19,9 @@ mod services;
 mod tracker;
 mod wire;
 
-pub use ask::{AskError, LoadedTimer, LoadedTimers, LoadedUnit, loaded_timers};
+pub use ask::{
+    AskError, LoadedTimer, LoadedTimers, LoadedUnit, loaded_timers, loaded_timers_by_bus,
+};
 pub use fact::{BusFact, Details, JobFound, TimerFact, Told, UnitFact, UnitLinks, Way};
 pub use feed::{BusFacts, Dropped};
 pub use follow::{Bus, ManagerSocket, track};
