@@ -185,6 +185,7 @@ scenarios! {
     what_was_refused: "09-refused",
     packages_that_bring_units: "20-packages",
     a_write_that_nobody_saw: "21-unseen",
+    a_manager_that_was_shown_another_unit: "22-shown-another",
     what_systemd_makes_of_it: "30-answers",
 }
 
