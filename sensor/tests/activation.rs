@@ -6,7 +6,7 @@
     reason = "a test fails by panicking, also in its helpers"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -149,6 +149,8 @@ type Told = BTreeMap<String, (Expected, Vec<String>)>;
 struct Run {
     machine: Activations<String>,
     told: Told,
+    /// The starts of which a process was seen: their units and invocation ids.
+    begun: BTreeSet<(String, Option<String>)>,
 }
 
 /// How many facts each manager told so far.
@@ -169,6 +171,7 @@ impl Run {
         Self {
             machine: Activations::default(),
             told: Told::new(),
+            begun: BTreeSet::new(),
         }
     }
 
@@ -228,7 +231,11 @@ impl Run {
             time: at * MS,
             hint: hint.as_ref(),
         };
+        let begun = (exec.unit.clone(), id.clone());
+        let first = self.begun.insert(begun) && !exec.descends;
         if let Some(judgement) = self.machine.known(&seen) {
+            // Else its cause would be told nowhere.
+            assert!(!first, "{}: without a verdict of its own", exec.name);
             let behind = judgement.behind.and_then(|behind| behind.unit);
             self.tell(
                 exec.name,

@@ -129,36 +129,26 @@ impl<H> Default for Activations<H> {
 }
 
 impl<H> Activations<H> {
-    /// The verdict on an exec, if there is one already.
+    /// The verdict on an exec, if an earlier one of the same start has it already. The first of them is
+    /// held, even if only for this moment: its verdict tells the cause for all.
     #[must_use]
-    pub fn known(&mut self, seen: &Seen<'_>) -> Option<Judgement> {
+    pub fn known(&self, seen: &Seen<'_>) -> Option<Judgement> {
         let key = key(seen);
         key.2.as_ref()?;
         if self.held.contains_key(&key) {
             return None;
         }
         let world = self.worlds.get(seen.manager);
-        if let Some(judgement) = self.judged.get(&key) {
-            // An id can be forged, of an earlier start too.
-            let stale = seen.spawned
-                && world.is_some_and(|world| {
-                    world.is_over(seen.unit) || is_of_later_start(world, seen)
-                });
-            let mut judgement = judgement.clone();
-            let latest = |world: &World| is_latest(world, seen.unit, seen.invocation);
-            if seen.spawned && !world.is_some_and(latest) {
-                cap(&mut judgement.trigger);
-            }
-            return (!stale).then_some(judgement);
+        let mut judgement = self.judged.get(&key)?.clone();
+        // An id can be forged, of an earlier start too.
+        let stale = seen.spawned
+            && world
+                .is_some_and(|world| world.is_over(seen.unit) || is_of_later_start(world, seen));
+        let latest = |world: &World| is_latest(world, seen.unit, seen.invocation);
+        if seen.spawned && !world.is_some_and(latest) {
+            cap(&mut judgement.trigger);
         }
-        if !self.waits_for(seen) {
-            return None;
-        }
-        let member = (seen.time, seen.hint);
-        let judgement = judge(world?, &key, member, false)?;
-        // For all that descends from it.
-        self.remember(key, judgement.clone());
-        Some(judgement)
+        (!stale).then_some(judgement)
     }
 
     /// Whether the verdict on an exec can still come: [`Self::hold`] it then.
