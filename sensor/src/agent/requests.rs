@@ -131,11 +131,17 @@ impl Agent {
             self.requests.streams.lost();
             self.correlator.requests.lost(now);
             self.lost += throttled.count;
-            let author = self.table.get(&throttled.author);
-            let name = author.map_or("?", |known| known.process.name());
+            let count = throttled.count;
+            let of = match throttled.author {
+                Some(key) => {
+                    let known = self.table.get(&key);
+                    let name = known.map_or("?", |known| known.process.name());
+                    format!("{name}({})", key.tgid)
+                }
+                None => "processes that are not known any more".to_owned(),
+            };
             let gap = format!(
-                "{} requests of {name}({}) to managers were not looked at: they were too many",
-                throttled.count, throttled.author.tgid
+                "{count} requests of {of} to managers were not looked at: they were too many"
             );
             self.stream
                 .tell(self.facts.now(), Body::Health(Health::Gap(gap)));
