@@ -107,13 +107,16 @@ impl Fixed {
     }
 }
 
+/// How many bytes [`is_plausible`] looks at.
+pub(super) const PLACE_SIZE: usize = FIXED_SIZE + 4;
+
 /// Whether bytes look as a message's beginning, with its first field: what does not look so is
 /// never taken for one after a loss.
 pub(super) fn is_plausible(bytes: &[u8]) -> bool {
     let Ok(fixed) = Fixed::parse(bytes) else {
         return false;
     };
-    let kind = match bytes.get(FIXED_SIZE..FIXED_SIZE + 4) {
+    let kind = match bytes.get(FIXED_SIZE..PLACE_SIZE) {
         Some(&[code, 1, kind, 0]) => field_type(code) == Some(kind),
         _ => false,
     };

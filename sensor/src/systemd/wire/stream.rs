@@ -1,6 +1,6 @@
 //! One direction of a socket's bytes, cut into messages.
 
-use super::header::{FIXED_SIZE, Fixed, Header, HeaderFault, is_plausible};
+use super::header::{FIXED_SIZE, Fixed, Header, HeaderFault, PLACE_SIZE, is_plausible};
 use super::message::{Message, concerns};
 use super::{Peer, varlink};
 use crate::event::{Protocol, Request};
@@ -67,7 +67,7 @@ enum State {
 pub struct Stream {
     peer: Peer,
     state: State,
-    /// The beginning of a message, or of a line of the authentication.
+    /// The beginning of a message, or of a line of the authentication, or what may be one.
     buffer: Vec<u8>,
     /// Bytes to go past: the rest of a message that was given already. Of varlink, which tells
     /// no lengths, all until the next NUL.
@@ -126,8 +126,20 @@ impl Stream {
     }
 
     fn feed_dbus(&mut self, bytes: &[u8], each: &mut dyn FnMut(Item<'_>)) {
+        let joined;
         let mut rest = bytes;
         if matches!(self.state, State::Start | State::Lost(_)) && self.skip == 0 {
+            if !self.buffer.is_empty() {
+                joined = [std::mem::take(&mut self.buffer), bytes.to_vec()].concat();
+                // What came before may as well have been the end of something.
+                if is_plausible(&joined) || !is_plausible(bytes) {
+                    rest = &joined;
+                }
+            }
+            if rest.len() < PLACE_SIZE && may_begin(rest) {
+                self.buffer = rest.to_vec();
+                return;
+            }
             self.find_place(rest, each);
         }
         while !rest.is_empty() {
@@ -325,6 +337,15 @@ fn is_command(line: &[u8], ended: bool) -> bool {
         both.all(|(found, wanted)| found == wanted) && (!ended || line.len() >= word.len())
     };
     COMMANDS.iter().any(fits)
+}
+
+/// Whether so few bytes can be a message's first, and nothing says yet that they are not.
+fn may_begin(bytes: &[u8]) -> bool {
+    let fits = |at: usize, right: fn(u8) -> bool| bytes.get(at).is_none_or(|&byte| right(byte));
+    !bytes.is_empty()
+        && fits(0, |endianness| matches!(endianness, b'l' | b'B'))
+        && fits(1, |kind| (1..=4).contains(&kind))
+        && fits(3, |version| version == 1)
 }
 
 /// How many bytes of the message at the start of `bytes` to keep, or at first to have.

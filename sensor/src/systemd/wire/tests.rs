@@ -258,6 +258,44 @@ fn a_byte_at_a_time_is_the_same() {
     }
 }
 
+/// The first message behind the authentication, of a connection whose beginning was not seen.
+#[test]
+fn a_first_piece_may_be_short() {
+    let whole = recorded("systemctl-reload-262");
+    let call = &whole[48..];
+    for peer in [Peer::Manager, Peer::Bus] {
+        let expected = Stream::new(peer).requests(call, call.len() as u64);
+        assert_eq!(expected.len(), 1);
+        for size in 1..call.len() {
+            let mut fresh = Stream::new(peer);
+            let mut lost = Stream::new(peer);
+            lost.lost(&mut |_| {});
+            for stream in [&mut fresh, &mut lost] {
+                let pieces = [&call[..size], &call[size..], call];
+                let mut found = Vec::new();
+                for piece in pieces {
+                    found.extend(stream.requests(piece, piece.len() as u64));
+                }
+                assert_eq!(
+                    found,
+                    [expected.clone(), expected.clone()].concat(),
+                    "{size}"
+                );
+            }
+        }
+    }
+    // What only began so is told, and hides nothing that follows.
+    let mut stream = Stream::new(Peer::Manager);
+    assert!(stream.requests(b"l\x01", 2).is_empty());
+    let told = stream.requests(b"and no message at all", 21);
+    assert_eq!(told[0].class, RequestClass::Undecoded);
+    assert_eq!(stream.requests(call, call.len() as u64).len(), 1);
+    // It may as well be the end of something.
+    let mut stream = Stream::new(Peer::Bus);
+    assert!(stream.requests(b"l", 1).is_empty());
+    assert_eq!(stream.requests(call, call.len() as u64).len(), 1);
+}
+
 proptest! {
     #[test]
     fn any_fragments_are_the_same(
