@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio, id};
 
-use whodunit_tests::{Agent, Event, python, skip, tag};
+use whodunit_tests::{Agent, Event, Kind, python, skip, tag};
 
 fn test_pid() -> u64 {
     u64::from(id())
@@ -88,6 +88,40 @@ os.execvp('true', ['true', sys.argv[1]])
     let exec = wait_for_true(&agent, &tag);
     assert_eq!(exec.actor_pid(), printed.trim().parse::<u64>().unwrap());
     assert_eq!(exec.ancestry()[..2], [grandparent, test_pid()]);
+    agent.stop();
+}
+
+#[test]
+fn a_child_is_not_what_its_parent_became() {
+    // No event tells of a fork: what the child runs is what its parent ran then, not what it runs now.
+    const PROGRAM: &str = r"
+import os, signal, sys, time
+parent = os.getpid()
+if os.fork():
+    os.execvp('sleep', ['sleep', '1000'])
+while open(f'/proc/{parent}/comm').read() != 'sleep\n':
+    time.sleep(0.01)
+input() # until the agent knows
+os.kill(int(sys.argv[2]), signal.SIGWINCH)
+os.kill(parent, signal.SIGTERM)
+";
+    let Some(python) = python() else { return };
+    let Some(agent) = Agent::start(&[]) else {
+        return;
+    };
+    let tag = tag();
+    let mut command = Command::new(python);
+    command.args(["-c", PROGRAM, &tag, &agent.pid().to_string()]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let parent = u64::from(child.id());
+    agent.wait_for("the exec of sleep", |event| {
+        event.kind() == Kind::Exec && event.pid() == parent && event.mentions("sleep 1000")
+    });
+    child.stdin.take().unwrap().write_all(b"\n").unwrap();
+    agent.wait_for("who signalled", |event| {
+        event.kind() == Kind::Finding && event.mentions("SIGWINCH") && event.mentions(&tag)
+    });
+    child.wait().unwrap();
     agent.stop();
 }
 
