@@ -29,9 +29,10 @@ pub use offsets::{MISSING, Offsets};
 pub use path::{COMPONENTS_MAX, NAME_MAX, PATH_MAX, PathBytes, path_state};
 pub use process::{ProcessEntry, ProcessKey, SEED_TICK, process_flags};
 pub use request::{
-    AUTHOR_BURST, AUTHOR_REFILL_SHIFT, Author, ConnectRecord, MESSAGE_MAX, MESSAGE_SHORT,
-    MessageRecord, MessageRecordOf, SEGMENTS_MAX, SOCKET_PATH_MAX, ShortMessageRecord,
-    SignalRecord, SocketFacts, SocketValue, Stream, message_flags, socket_flags, stream_mode,
+    AUTHOR_BURST, AUTHOR_REFILL_SHIFT, AUTHOR_RESERVES, Author, ConnectRecord, MESSAGE_MAX,
+    MESSAGE_SHORT, MessageRecord, MessageRecordOf, REQUESTS_SIZE, SEGMENTS_MAX, SOCKET_PATH_MAX,
+    ShortMessageRecord, SignalRecord, SocketFacts, SocketValue, Stream, message_flags,
+    socket_flags, stream_mode,
 };
 pub use task::{ANCESTORS_MAX, TaskFacts};
 pub use watch::{WatchKey, WatchValue, watch_flags};

@@ -159,6 +159,11 @@ layout!(Author, 24);
 /// Most tokens that a process has: it may send about 1 MiB of records in a moment. A record costs one,
 /// a long message eight.
 pub const AUTHOR_BURST: u64 = 1024;
+/// What the ring of requests holds, in bytes.
+pub const REQUESTS_SIZE: u32 = 2 << 20;
+/// What a process must have left of [`AUTHOR_BURST`] to send anything while more than a half of the ring is
+/// unread, and while more than three quarters are: whoever asked much makes room for whoever did not.
+pub const AUTHOR_RESERVES: [u64; 2] = [AUTHOR_BURST / 2, AUTHOR_BURST - 32];
 /// A token comes back in this many nanoseconds, as a power of two: about 240 in a second.
 pub const AUTHOR_REFILL_SHIFT: u32 = 22;
 

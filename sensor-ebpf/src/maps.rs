@@ -6,8 +6,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, ring_buf::RingBufEntry},
 };
 use whodunit_common::{
-    ABI_VERSION, Author, BULK_WAKE_INTERVAL, Header, Kind, ProcessEntry, ProcessKey, SocketValue,
-    Stream, WatchKey, WatchValue,
+    ABI_VERSION, Author, BULK_WAKE_INTERVAL, Header, Kind, ProcessEntry, ProcessKey, REQUESTS_SIZE,
+    SocketValue, Stream, WatchKey, WatchValue,
 };
 
 use crate::kernel;
@@ -32,7 +32,7 @@ pub(crate) static WATCHES: HashMap<WatchKey, WatchValue> =
 
 /// Requests: whoever floods managers drowns no change.
 #[map]
-pub(crate) static REQUESTS: RingBuf = RingBuf::with_byte_size(2 << 20, 0);
+pub(crate) static REQUESTS: RingBuf = RingBuf::with_byte_size(REQUESTS_SIZE, 0);
 
 /// Listening sockets of managers and buses by identity; the agent fills it.
 #[map]

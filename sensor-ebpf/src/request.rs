@@ -4,14 +4,14 @@
 //! the agent does not list yet by its name. All other sockets are left after a few reads.
 
 use aya_ebpf::{
-    bindings::BPF_ANY,
+    bindings::{BPF_ANY, BPF_RB_AVAIL_DATA},
     macros::{btf_tracepoint, fentry, kprobe, lsm},
     programs::{BtfTracePointContext, FEntryContext, LsmContext, ProbeContext},
 };
 use whodunit_common::{
-    AUTHOR_BURST, AUTHOR_REFILL_SHIFT, Author, ConnectRecord, Kind, MESSAGE_MAX, MESSAGE_SHORT,
-    MISSING, MessageRecordOf, ProcessKey, SignalRecord, SocketFacts, WatchKey, message_flags,
-    process_flags, socket_flags,
+    AUTHOR_BURST, AUTHOR_REFILL_SHIFT, AUTHOR_RESERVES, Author, ConnectRecord, Kind, MESSAGE_MAX,
+    MESSAGE_SHORT, MISSING, MessageRecordOf, ProcessKey, REQUESTS_SIZE, SignalRecord, SocketFacts,
+    WatchKey, message_flags, process_flags, socket_flags,
 };
 
 use crate::{
@@ -233,6 +233,21 @@ fn send<const MAX: usize, const ROOM: usize>(
     entry.submit(0);
 }
 
+/// How many tokens a process must keep, for the ring's sake.
+#[inline(always)]
+fn reserve() -> u64 {
+    let unread = REQUESTS.query(u64::from(BPF_RB_AVAIL_DATA));
+    let size = u64::from(REQUESTS_SIZE);
+    let [half, quarter] = AUTHOR_RESERVES;
+    if unread > size - size / 4 {
+        quarter
+    } else if unread > size / 2 {
+        half
+    } else {
+        0
+    }
+}
+
 /// Takes tokens of the current process. Says whether there were enough.
 #[inline(always)]
 fn may_ask(current: u64, cost: u64) -> bool {
@@ -250,7 +265,7 @@ fn may_ask(current: u64, cost: u64) -> bool {
                     tokens = AUTHOR_BURST;
                 }
             }
-            if tokens < cost {
+            if tokens < cost + reserve() {
                 (*author).tokens = tokens;
                 (*author).dropped += 1;
                 if let Some(count) = THROTTLED.get_ptr_mut(0) {
