@@ -22,7 +22,7 @@ pub(super) fn judge(uid: &str, time: Timestamp, asked: &Asked, expected: bool) -
         let message = format!(
             "{} had {} read its units anew by {}",
             who(asked),
-            whom(&asked.manager),
+            asked.manager.in_words(),
             asked.method()
         );
         (&MANAGER_RELOADED_BY_SIGNAL, base, message, None)
@@ -31,7 +31,7 @@ pub(super) fn judge(uid: &str, time: Timestamp, asked: &Asked, expected: bool) -
         let message = format!(
             "{} asked {} for {} {unit}, in a session over SSH from {}",
             who(asked),
-            whom(&asked.manager),
+            asked.manager.in_words(),
             asked.method(),
             asked.login.peer?
         );
@@ -98,14 +98,6 @@ fn unit_of(asked: &Asked) -> Option<&str> {
 fn who(asked: &Asked) -> String {
     let process = &asked.author.process;
     format!("{}({})", process.name(), process.key.tgid)
-}
-
-fn whom(manager: &Manager) -> String {
-    match manager {
-        Manager::System => "PID 1".to_owned(),
-        Manager::User(uid) => format!("the manager of user {uid}"),
-        other => format!("manager {other}"),
-    }
 }
 
 fn finding(

@@ -18,10 +18,7 @@ pub fn environment_asked(asked: &Asked, uid: &str, time: Timestamp) -> Option<Fi
     };
     let setting = asked.request()?.environment.iter().find(is_set)?;
     let process = &asked.author.process;
-    let manager = match &asked.manager {
-        Manager::System => "PID 1".to_owned(),
-        other => format!("manager {other}"),
-    };
+    let manager = asked.manager.in_words();
     Some(Finding {
         rule: &MANAGER_CONFIG_CHANGED,
         title: MANAGER_CONFIG_CHANGED.title.to_owned(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::event::{Asked, Health, Manager, Verb};
+use crate::event::{Asked, Health, Verb};
 
 /// What a change is called in `unmapped.change.verb`.
 #[must_use]
@@ -55,14 +55,9 @@ impl fmt::Display for AskedMessage<'_> {
             "" => "a process",
             name => name,
         };
-        write!(f, "{name}({}) asked ", author.key.tgid)?;
-        match &asked.manager {
-            Manager::System => f.write_str("PID 1")?,
-            Manager::User(uid) => write!(f, "the manager of user {uid}")?,
-            Manager::Capsule(name) => write!(f, "the manager of capsule {name}")?,
-            Manager::Container(_) => f.write_str("a manager in a container")?,
-        }
-        write!(f, ": {}", asked.method())?;
+        let manager = asked.manager.in_words();
+        let (pid, method) = (author.key.tgid, asked.method());
+        write!(f, "{name}({pid}) asked {manager}: {method}")?;
         for unit in asked.units() {
             write!(f, " {unit}")?;
         }

@@ -52,6 +52,19 @@ impl std::fmt::Display for Manager {
     }
 }
 
+impl Manager {
+    /// What a sentence calls it.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::System => "PID 1".to_owned(),
+            Self::User(uid) => format!("the manager of user {uid}"),
+            Self::Capsule(name) => format!("the manager of capsule {name}"),
+            Self::Container(_) => "a manager in a container".to_owned(),
+        }
+    }
+}
+
 /// What made a manager start a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TriggerType {
