@@ -140,7 +140,7 @@ def main():
         s.sendall(call)
     elif how == "odd":
         s.sendall(start_transient(unit, odd=True))
-    elif how == "bytes":
+    elif how in ("bytes", "bus-bytes"):
         for byte in call:
             s.send(bytes([byte]))
     elif how == "halves":

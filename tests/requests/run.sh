@@ -55,17 +55,24 @@ try systemd-run --unit=rq-wait --wait -q /bin/true
 try busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager \
     StartTransientUnit 'ssa(sv)a(sa(sv))' rq-busctl.service replace 1 \
     ExecStart 'a(sasb)' 1 /bin/true 2 /bin/true rq-busctl false 0
-for how in whole bus odd bytes halves bus-halves two pieces bus-pieces long sendfile child; do
+for how in whole bus odd bytes bus-bytes halves bus-halves two pieces bus-pieces long sendfile child; do
     try "$python" ask.py $how rq-$how.service
 done
 
+# By zbus, as a Rust program does.
+asker=./whodunit-asker
+try $asker timer rq-zbus.timer
+try $asker transient rq-zbus-now.service
+
 # Unit files that are there, by name.
-for name in enable link prop revert start mask ssh; do
+for name in enable link prop revert start mask ssh zbus-enable polkit-start polkit-enable denied; do
     service rq-$name
 done
 mv /etc/systemd/system/rq-link.service /opt/
 try systemctl daemon-reload
 try systemctl enable --now rq-enable.service
+try $asker enable rq-zbus-enable.service
+try $asker start rq-zbus-enable.service
 try systemctl link /opt/rq-link.service
 try systemctl start rq-link.service
 try systemctl set-property rq-prop.service CPUWeight=50
@@ -108,6 +115,30 @@ else
     failed=1
 fi
 
+# The same where polkit lets her: a stand-in lets everybody do what has no `denied` in its name.
+mkdir -p /etc/dbus-1/system.d
+printf '%s\n' '<busconfig>' '<policy user="root"><allow own="org.freedesktop.PolicyKit1"/></policy>' \
+    '<policy context="default"><allow send_destination="org.freedesktop.PolicyKit1"/></policy>' \
+    '</busconfig>' >/etc/dbus-1/system.d/polkit.conf
+try busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig
+$asker polkit >"$WHODUNIT_OUT/polkit.log" 2>&1 &
+polkit=$!
+has_polkit() { busctl status org.freedesktop.PolicyKit1 >/dev/null; }
+wait_until 60 has_polkit || failed=1
+alice_starts() {
+    as_alice busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 \
+        org.freedesktop.systemd1.Manager StartUnit ss "$1" replace
+}
+try as_alice $asker transient rq-polkit.service
+try as_alice $asker timer rq-polkit-timer.timer
+try alice_starts rq-polkit-start.service
+try as_alice $asker enable rq-polkit-enable.service
+try as_alice $asker start rq-polkit-enable.service
+alice_starts rq-denied.service && { echo 'polkit let alice'; failed=1; }
+kill $polkit
+# Not because of her.
+try systemctl start rq-denied.service
+
 # From elsewhere.
 mkdir -p /run/sshd
 /usr/sbin/sshd
@@ -123,13 +154,16 @@ wait $(jobs -p)
 # What is no message at all.
 try "$python" ask.py garbage rq-garbage 20
 
-# A flood of calls, and somebody else's request in its midst.
+# A flood of calls, and somebody else's request in its midst, while the agent reads nothing.
+agent=$(systemctl show -p MainPID --value whodunit.service)
+kill -STOP "$agent"
 "$python" ask.py flood rq-flood 100000 &
 flood=$!
 wait_until 60 test -e /run/rq-flood.began || failed=1
 try systemd-run --unit=rq-calm /bin/touch /run/rq-calm.ran
 kill $flood 2>/dev/null
 wait $flood 2>/dev/null
+kill -CONT "$agent"
 
 # By the other tiers: an agent for each, beside the one that watches all of this.
 agents=
@@ -152,7 +186,8 @@ for agent in $agents; do
     wait "$agent" || { echo "an agent of another tier failed: $?"; failed=1; }
 done
 
-for name in active calendar now enable link prop start edit hup ssh calm tier; do
+for name in active calendar now zbus zbus-now zbus-enable enable link prop start edit hup polkit polkit-timer \
+    polkit-start polkit-enable denied ssh calm tier; do
     ran rq-$name
 done
 systemctl stop rq-calendar.timer # no more

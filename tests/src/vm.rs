@@ -1,12 +1,20 @@
 //! Virtual machines, by the harness of xtask.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::binary;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// A program of the tests' own that goes into machines.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    let path = Path::new(ROOT).join("target/release").join(name);
+    assert!(path.is_file(), "no {name}: run `cargo xtask build --tests`");
+    path
+}
 
 /// Boots a machine of a Debian suite that runs `script` beside the agent, and leaves what comes of it
 /// in `out`, which is emptied first. `arguments` are more for `cargo xtask vm`. Says whether the

@@ -24,7 +24,9 @@ const MANY: usize = 50;
 fn boot(suite: &str) -> PathBuf {
     let out = Path::new(ROOT).join("target/requests").join(suite);
     let script = Path::new(CASES).join("run.sh");
-    vm::boot_well(suite, &script, &out, &["--timeout", "600"]);
+    let asker = vm::program("whodunit-asker");
+    let asker = asker.to_str().unwrap();
+    vm::boot_well(suite, &script, &out, &["--timeout", "600", "--add", asker]);
     out
 }
 
@@ -115,6 +117,7 @@ fn each_chain_begins_with_its_author() {
     }
     faults.extend(mixed_up(&events));
     faults.extend(special_cases(&events));
+    faults.extend(by_polkit(&events));
     for tier in ["fentry", "kprobe"] {
         faults.extend(by_tier(&out, tier));
     }
@@ -134,6 +137,48 @@ fn mixed_up(events: &[Event]) -> Vec<String> {
         let arguments = text(of, "/cmd_line");
         if text(of, "/grade") == "certain" && !names(arguments, stem(unit)) {
             faults.push(format!("{}: wrongly for {arguments}", change.path()));
+        }
+    }
+    faults
+}
+
+/// What a user asked PID 1 for, with polkit's consent or without: her process is the cause of what then
+/// runs as root, and of nothing that she was refused.
+fn by_polkit(events: &[Event]) -> Vec<String> {
+    const ALICE: u64 = 1000;
+    let mut faults = Vec::new();
+    let alices = |chain: &[Value]| {
+        chain
+            .iter()
+            .any(|one| one.pointer("/process/uid").and_then(Value::as_u64) == Some(ALICE))
+    };
+    for name in ["polkit", "polkit-timer", "polkit-start", "polkit-enable"] {
+        let unit = format!("rq-{name}.service");
+        let run = events.iter().any(|event| {
+            event.kind() == Kind::Exec
+                && event.text("unmapped/systemd/unit") == unit
+                && event.text("process/user/uid") == "0"
+        });
+        let hers = chains(events, &unit).into_iter().all(alices);
+        if !run || !hers {
+            faults.push(format!("{unit}: run as root {run}, hers {hers}"));
+        }
+    }
+    let refused = "rq-denied.service";
+    let told = events.iter().any(|event| {
+        event.kind() == Kind::Request
+            && event.number("actor/process/euid") == ALICE
+            && event.mentions(refused)
+    });
+    if !told {
+        faults.push(format!("{refused}: what polkit refused was not told"));
+    }
+    for chain in chains(events, refused) {
+        if alices(chain) {
+            faults.push(format!(
+                "{refused}: hers: {:#}",
+                Value::from(chain.to_vec())
+            ));
         }
     }
     faults

@@ -30,6 +30,9 @@ enum Task {
         /// Only the kernel object, target/bpf/whodunit-ebpf.
         #[arg(long)]
         ebpf_only: bool,
+        /// Also what tests put into virtual machines, target/release/whodunit-asker.
+        #[arg(long, conflicts_with = "ebpf_only")]
+        tests: bool,
     },
     /// Build, then run the agent as root.
     Run {
@@ -81,6 +84,9 @@ struct VmArgs {
     /// Agent to run; target/release/whodunit when not given.
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// One more file for /scenario; may be repeated.
+    #[arg(long = "add")]
+    added: Vec<PathBuf>,
     /// One more argument of `whodunit run`; may be repeated.
     #[arg(long = "arg", allow_hyphen_values = true)]
     args: Vec<String>,
@@ -94,11 +100,14 @@ pub(crate) fn dispatch() -> Result<ExitCode> {
                 println!("everything is in place");
             }
         }
-        Task::Build { ebpf_only } => {
+        Task::Build { ebpf_only, tests } => {
             setup::provision(false)?;
             compile::ebpf()?;
             if !ebpf_only {
                 compile::agent()?;
+            }
+            if tests {
+                compile::test_programs()?;
             }
         }
         Task::Run { args } => return run::run(&args),
@@ -112,6 +121,7 @@ pub(crate) fn dispatch() -> Result<ExitCode> {
                 out: args.out,
                 boots: args.boots,
                 binary: args.binary,
+                added: args.added,
                 sensor_args: args.args,
                 timeout: Duration::from_secs(args.timeout),
             })?;

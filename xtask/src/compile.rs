@@ -72,19 +72,32 @@ fn ebpf_target_dir() -> PathBuf {
 /// Builds the agent to `target/release/whodunit`, statically linked so that one binary runs on
 /// every distribution.
 pub(crate) fn agent() -> Result<PathBuf> {
+    static_program("whodunit", &["whodunit"])
+}
+
+/// Builds what tests put into virtual machines beside the agent, which must run there likewise:
+/// `target/release/whodunit-asker`.
+pub(crate) fn test_programs() -> Result<PathBuf> {
+    // With the agent, whose dependencies it shares: by itself it would have them built once more.
+    static_program("whodunit-asker", &["whodunit", "whodunit-asker"])
+}
+
+/// Builds packages, and leaves the program of one of them in `target/release`.
+fn static_program(name: &str, packages: &[&str]) -> Result<PathBuf> {
     let target = host_target()?;
     let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     flags.push_str(" -Ctarget-feature=+crt-static");
     let mut command = util::cargo();
     // With --target the flags do not reach proc-macros, which cannot be static.
     command
-        .args(["build", "--release", "-p", "whodunit", "--target", &target])
+        .args(["build", "--release", "--target", &target])
+        .args(packages.iter().flat_map(|package| ["-p", package]))
         .arg("--target-dir")
         .arg(util::target_dir())
         .args(util::locked())
         .env("RUSTFLAGS", flags.trim_start());
     util::check(&mut command)?;
-    let built = util::target_dir().join(&target).join("release/whodunit");
+    let built = util::target_dir().join(&target).join("release").join(name);
     let bytes = util::read(&built)?;
     if has_interpreter(&bytes) {
         bail!(
@@ -92,7 +105,7 @@ pub(crate) fn agent() -> Result<PathBuf> {
             built.display()
         );
     }
-    let product = util::product("release/whodunit");
+    let product = util::product("release").join(name);
     let mode = std::fs::metadata(&built)?.permissions().mode();
     util::write_if_changed(&product, &bytes, mode & 0o777)?;
     Ok(product)

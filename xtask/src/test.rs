@@ -108,6 +108,10 @@ const BUILDS: &[Step] = &[
         name: "agent",
         kind: Kind::Task(|| compile::agent().map(drop)),
     },
+    Step {
+        name: "programs of tests",
+        kind: Kind::Task(|| compile::test_programs().map(drop)),
+    },
 ];
 
 /// Tests: unit and on this host, then in virtual machines (each ignored by default, for it needs

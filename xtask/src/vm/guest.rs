@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -14,6 +14,8 @@ pub(super) struct Payload<'a> {
     pub(super) binary: &'a Path,
     /// An absolute path: its directory goes along.
     pub(super) script: &'a Path,
+    /// Files that go beside it.
+    pub(super) added: &'a [PathBuf],
     pub(super) sensor_args: &'a [String],
     pub(super) suite: &'a str,
     /// The run's time limit.
@@ -110,7 +112,15 @@ pub(super) fn lay_out(payload: &Payload<'_>, tree: &Path) -> Result<()> {
     if before.is_dir() {
         copy_dir(&before, &overlay)?;
     }
-    copy_dir(scripts, &tree.join("scenario"))
+    let beside = tree.join("scenario");
+    copy_dir(scripts, &beside)?;
+    for file in payload.added {
+        let name = file
+            .file_name()
+            .with_context(|| format!("{} has no name", file.display()))?;
+        install(file, &beside.join(name), 0o755)?;
+    }
+    Ok(())
 }
 
 fn sensor_unit(payload: &Payload<'_>) -> String {

@@ -32,6 +32,8 @@ pub(crate) struct Job {
     pub(crate) boots: u32,
     /// Agent to run; the release build when None.
     pub(crate) binary: Option<PathBuf>,
+    /// Files that are put beside the script.
+    pub(crate) added: Vec<PathBuf>,
     /// Further arguments of `whodunit run`.
     pub(crate) sensor_args: Vec<String>,
     /// From power-on to power-off.
@@ -74,6 +76,7 @@ pub(crate) fn run(job: &Job) -> Result<Outcome> {
     let payload = guest::Payload {
         binary: &binary,
         script: &script,
+        added: &job.added,
         sensor_args: &job.sensor_args,
         suite: suite.name,
         seconds: job.timeout.as_secs(),
