@@ -142,7 +142,7 @@ try systemctl start rq-denied.service
 # From elsewhere.
 mkdir -p /run/sshd
 /usr/sbin/sshd
-wait_until 20 ssh localhost true || failed=1
+wait_until 90 timeout 20 ssh localhost true || failed=1
 try systemctl -H root@localhost start rq-ssh.service
 
 # Fifty at once.

@@ -145,6 +145,8 @@ impl Agent {
     /// What is due now and then: clocks, names, losses.
     pub(crate) fn tick(&mut self) {
         let _whole = Step::begin("tick");
+        // Before what they did so far is read, so that they are known when they are named.
+        let throttled = self.requests.throttled();
         // What is found below must not come before the records that tell of it.
         self.drain_all();
         if self.facts.refresh() {
@@ -162,7 +164,7 @@ impl Agent {
             self.watching.begin_targets(&self.facts);
         }
         self.look_into_new();
-        self.tend_requests();
+        self.tend_requests(throttled);
         let now = self.facts.now();
         self.keeper.tick(&self.table, now);
         let troubles = self.keeper.troubles();

@@ -18,7 +18,9 @@ use crate::{
     detect::{Detector, environment_asked},
     event::{Actor, Asked, Body, Event, Health, Login, Manager, Means, Process, ProcessKey, Tier},
     host::peer,
-    kernel::{ConnectSeen, Listener, MessageSeen, SignalSeen, SocketSeen, Sockets, TaskSeen},
+    kernel::{
+        ConnectSeen, Listener, MessageSeen, SignalSeen, SocketSeen, Sockets, TaskSeen, Throttled,
+    },
 };
 
 /// Most sshd processes whose peers are remembered.
@@ -66,6 +68,11 @@ impl Requests {
             looked: 0,
             tier,
         }
+    }
+
+    /// Whose requests were too many, since this was last asked.
+    pub(super) fn throttled(&mut self) -> Vec<Throttled> {
+        self.sockets.throttled()
     }
 
     /// Remembers which process is the manager of a user.
@@ -119,7 +126,7 @@ impl Agent {
 
     /// Looks for sockets now and then, tells connections on which nothing was asked, and whose
     /// requests were too many.
-    pub(super) fn tend_requests(&mut self) {
+    pub(super) fn tend_requests(&mut self, throttled: Vec<Throttled>) {
         let now = self.facts.now().boot;
         if now >= self.requests.looked.saturating_add(SOCKETS_INTERVAL) {
             self.list_sockets();
@@ -127,7 +134,7 @@ impl Agent {
         while let Some(seen) = self.requests.silent.due(now) {
             self.tell_connection(*seen);
         }
-        for throttled in self.requests.sockets.throttled() {
+        for throttled in throttled {
             self.requests.streams.lost();
             self.correlator.requests.lost(now);
             self.lost += throttled.count;
@@ -184,10 +191,12 @@ impl Agent {
 
     /// Bytes were sent to a manager or a bus.
     pub(super) fn sent(&mut self, seen: MessageSeen) {
+        let Some(requests) = self.requests.streams.sent(&seen) else {
+            return;
+        };
         if seen.flags & message_flags::PREAMBLE == 0 {
             self.requests.silent.spoke(&seen.socket);
         }
-        let requests = self.requests.streams.sent(&seen);
         for request in requests {
             let (manager, socket) = self.listener(&seen.socket, &seen.task, None);
             let means = Means::Message(Box::new(request));

@@ -46,8 +46,8 @@ impl Streams {
         self.forget(seen.socket.address);
     }
 
-    /// The requests that end in these bytes.
-    pub(crate) fn sent(&mut self, seen: &MessageSeen) -> Vec<Request> {
+    /// The requests that end in these bytes; `None` where they are the authentication.
+    pub(crate) fn sent(&mut self, seen: &MessageSeen) -> Option<Vec<Request>> {
         let MessageSeen {
             time,
             socket,
@@ -59,6 +59,10 @@ impl Streams {
         } = seen;
         let peer = peer_of(socket.flags);
         let connection = self.connection(socket, peer, *time);
+        let unread = flags & message_flags::UNREADABLE != 0 && data.is_empty();
+        if unread && connection.stream.skip_authentication(*total) {
+            return None;
+        }
         let before = connection.stream.buffered();
         let mut requests = Vec::new();
         let fresh = flags & message_flags::START != 0;
@@ -84,7 +88,7 @@ impl Streams {
             requests.push(Request::undecoded(Protocol::Dbus, why));
         }
         requests.retain(|request| request.class != RequestClass::Read);
-        requests
+        Some(requests)
     }
 
     fn connection(&mut self, socket: &SocketSeen, peer: Peer, time: u64) -> &mut Connection {

@@ -9,6 +9,9 @@ use crate::event::{Protocol, Request};
 pub const MESSAGE_MAX: usize = 64 << 10;
 /// Most bytes before the first message; sd-bus sends 48.
 const AUTH_MAX: usize = 64 << 10;
+/// Most of them that are taken for nothing else unread. sd-bus sends 48; no call of a method of a manager
+/// is so short, and of these bytes the authentication itself takes 30.
+const UNREAD_AUTH_MAX: u64 = 64;
 /// How much of a line of the authentication is looked at.
 const LINE_MAX: usize = 24;
 /// How the lines begin that a client may send.
@@ -96,6 +99,20 @@ impl Stream {
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.buffer.len()
+    }
+
+    /// Goes past what comes first on a connection and could not be read, where it is so short that it is
+    /// the authentication and no request can be in it: sd-bus sends texts that its process has not
+    /// touched before. Says whether it did. What follows shows whether it was.
+    pub fn skip_authentication(&mut self, sent: u64) -> bool {
+        let is_authentication = self.state == State::Start
+            && self.buffer.is_empty()
+            && self.peer.protocol() == Protocol::Dbus
+            && sent <= UNREAD_AUTH_MAX;
+        if is_authentication {
+            self.state = State::Lost(false);
+        }
+        is_authentication
     }
 
     /// The requests that end in these bytes. `sent` is how many were sent, of which the first

@@ -119,6 +119,38 @@ fn what_cannot_be_decoded_is_a_request() {
 }
 
 #[test]
+fn an_authentication_may_be_unreadable() {
+    let to = (6, "org.freedesktop.systemd1");
+    let reload = message(false, &[PATH, MANAGER, (3, "Reload"), to], "", &[]);
+    let told = |stream: &mut Stream, bytes: &[u8], sent: u64| -> Vec<RequestClass> {
+        let requests = stream.requests(bytes, sent);
+        requests.iter().map(|request| request.class).collect()
+    };
+    for peer in [Peer::Manager, Peer::Bus] {
+        let mut stream = Stream::new(peer);
+        assert!(stream.skip_authentication(48));
+        // Part of it was readable, or a message comes.
+        for rest in [&b"BEGIN\r\n"[..], b""] {
+            let mut stream = stream.clone();
+            assert_eq!(told(&mut stream, rest, rest.len() as u64), []);
+            let len = reload.len() as u64;
+            assert_eq!(told(&mut stream, &reload, len), [RequestClass::Reload]);
+        }
+        assert!(!stream.skip_authentication(48), "it comes once");
+    }
+    let mut stream = Stream::new(Peer::Manager);
+    assert!(!stream.skip_authentication(100), "a request may be in it");
+    assert!(stream.skip_authentication(64));
+    // The end of a message that began there.
+    let undecoded = [RequestClass::Undecoded];
+    assert_eq!(told(&mut stream, &reload[4..], 100), undecoded);
+    let mut stream = Stream::new(Peer::Manager);
+    assert!(stream.skip_authentication(64));
+    assert_eq!(told(&mut stream, b"", 40), undecoded);
+    assert!(!Stream::new(Peer::Varlink).skip_authentication(48));
+}
+
+#[test]
 fn what_is_no_authentication_is_told_once() {
     let told = |sends: &[&[u8]]| -> usize {
         let mut stream = Stream::new(Peer::Manager);
