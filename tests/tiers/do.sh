@@ -70,6 +70,18 @@ printf 'A=1\n' >/srv/x/x-environment
 chmod +x /srv/x/x-target
 printf '[Service]\nExecStartPre=/srv/x/x-target\nExecStart=/bin/sh /srv/x/x-script\nEnvironmentFile=-/srv/x/x-environment\n' >$units/x-timed.service
 printf '[Timer]\nOnCalendar=yearly\n' >$units/x-timed.timer
+mkdir -p /srv/x/x-{missing,parts,overdir} /srv/x/x-{repoint,swapdir}/{one,two}
+for file in /srv/x/x-{repoint,swapdir}/{one,two}/run /srv/x/x-overdir/run /srv/x/x-{inline,relative}; do
+    printf '#!/bin/sh\n' >$file
+done
+printf 'true\n' | tee -a /srv/x/x-{repoint,swapdir}/two/run >/dev/null
+ln -s one /srv/x/x-repoint/current
+printf '[Service]\nWorkingDirectory=/srv/x\nExecStart=/bin/sh x-relative\n' >$units/x-more.service
+for line in -/srv/x/x-missing/run /srv/x/x-{repoint/current,swapdir/one,overdir}/run \
+    "/bin/sh -c '. /srv/x/x-inline; true'" "/bin/run-parts /srv/x/x-parts"; do
+    echo "ExecStartPre=$line" >>$units/x-more.service
+done
+printf '[Timer]\nOnCalendar=yearly\n' >$units/x-more.timer
 printf "$text" | tee /dev/shm/x-linked.service >/dev/shm/x-loaded.service
 useradd --create-home --uid 2001 x-renamehome
 mkdir -p /home/x-renamehome/new/systemd/user
@@ -248,6 +260,20 @@ run ln -s ../x-home.service /home/alice/.config/systemd/user/x-homewants.target.
 item target;      printf 'true\n' >>/srv/x/x-target
 item script;      printf 'true\n' >>/srv/x/x-script
 item environment; printf 'B=1\n' >>/srv/x/x-environment
+
+item missing;     printf '#!/bin/sh\ntrue\n' >/srv/x/x-missing/run
+item inline;      printf 'true\n' >>/srv/x/x-inline
+item relative;    printf 'true\n' >>/srv/x/x-relative
+item parts;       printf '#!/bin/sh\ntrue\n' >/srv/x/x-parts/run
+item repoint;     run ln -sfn two /srv/x/x-repoint/current
+item swapdir
+run mv /srv/x/x-swapdir/one /srv/x/x-swapdir/old
+run mv /srv/x/x-swapdir/two /srv/x/x-swapdir/one
+item overdir
+run mount -t tmpfs none /srv/x/x-overdir
+pause 2
+printf '#!/bin/sh\ntrue\n' >/srv/x/x-overdir/run
+pause 2
 
 # --- a program that is named as managers are ---
 run cp /bin/sh /srv/x/systemd

@@ -277,7 +277,9 @@ fn classify(
     // Out of a load path counts as much as into one.
     let new = new.filter(|new| !is(FileClass::Other)(new));
     let old = old.filter(|old| !is(FileClass::Other)(old));
-    let verdict = new.or(old)?;
+    let Some(verdict) = new.or(old) else {
+        return on_the_way(change, directory, watching);
+    };
     change.class = verdict.class;
     change.unit = verdict.unit;
     let classified = Classified {
@@ -288,6 +290,25 @@ fn classify(
         outward,
     };
     Some(classified)
+}
+
+/// What is done to a directory or link on the way to a target: that is another one then.
+fn on_the_way(mut change: Change, directory: bool, watching: &Watching) -> Option<Classified> {
+    let unit = watching.targets.on_the_way(&change.path)?;
+    change.class = match change.verb {
+        Verb::Rename | Verb::Symlink | Verb::Mount => FileClass::Target,
+        // Nothing is in there yet.
+        Verb::Mkdir if directory => FileClass::Directory,
+        _ => return None,
+    };
+    change.unit = Some(unit.to_owned());
+    Some(Classified {
+        change,
+        serves: Serves::Everyone,
+        structural: true,
+        found: false,
+        outward: false,
+    })
 }
 
 /// Whether an event of an ancestor directory is worth a look: a directory or link, or something
@@ -312,8 +333,10 @@ pub(crate) fn may_matter(event: &FileChange, watching: &Watching) -> bool {
                 .and_then(|dir| watching.watches.entry(dir, &place.name))
                 .is_some_and(|path| {
                     let path = path.to_string_lossy();
-                    let paths = &watching.paths;
-                    paths.classify(&path).is_some() || watching.targets.unit_of(&path).is_some()
+                    let (paths, targets) = (&watching.paths, &watching.targets);
+                    paths.classify(&path).is_some()
+                        || targets.unit_of(&path).is_some()
+                        || targets.on_the_way(&path).is_some()
                 })
         })
 }

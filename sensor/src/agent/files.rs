@@ -340,6 +340,7 @@ impl Agent {
             Verb::Mkdir | Verb::Rmdir => None,
             _ if change.class == FileClass::Directory => None,
             _ if self.watching.targets.is_own(path) => None,
+            _ if change.object.mode & libc::S_IFMT == libc::S_IFDIR => None,
             _ => {
                 // Of a mount the object is what it covers, unless it was found there.
                 let covered = change.verb == Verb::Mount && !classified.found;

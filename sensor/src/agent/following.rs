@@ -26,10 +26,20 @@ impl Agent {
             self.recent.bring(change, time, now);
             self.enter(Path::new(&change.path), change.verb != Verb::Rename, now);
         }
+        if self.watching.targets.on_the_way(&change.path).is_some() {
+            self.lead_elsewhere(Path::new(&change.path), now);
+        }
         self.survey_at(&change.path);
         if let Some(from) = &change.from {
             self.survey_at(from);
         }
+    }
+
+    /// A directory or link on the way to targets is another one: they are other files.
+    fn lead_elsewhere(&mut self, name: &Path, now: u64) {
+        self.watching.targets_by_way_of(name, &self.facts);
+        self.targets_due = true;
+        self.recent.look_later(name.to_owned(), now);
     }
 
     /// Looks into a drop-in or dependency directory that came into view whole. `elsewhere` says that
@@ -72,6 +82,9 @@ impl Agent {
         let now = self.facts.now().boot;
         for point in differing(&before, &self.mounts_followed) {
             self.enter(Path::new(&point), true, now);
+            if self.watching.targets.on_the_way(&point).is_some() {
+                self.lead_elsewhere(Path::new(&point), now);
+            }
             self.survey_at(&point);
         }
     }
@@ -150,7 +163,13 @@ impl Agent {
     pub(super) fn look_into_new(&mut self) {
         let now = self.facts.now().boot;
         while let Some(look) = self.recent.settled(now) {
-            let found = self.entries(&look.directory);
+            let mut found = self
+                .watching
+                .targets_by_way_of(&look.directory, &self.facts);
+            let path = look.directory.to_string_lossy();
+            if found.is_empty() || self.watching.paths.classify(&path).is_some() {
+                found.extend(self.entries(&look.directory));
+            }
             // What is listed was made before: its record, if there is one, is in the rings by now.
             self.drain_all();
             for path in found {

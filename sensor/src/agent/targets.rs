@@ -14,12 +14,21 @@ use crate::{
     systemd::{
         installed::Installed,
         service::Service,
+        targets::{self, Target as Named},
         unit_name::{UnitName, UnitType},
     },
 };
 
 /// Most files that are watched as targets.
 const TARGETS_MAX: usize = 4096;
+
+/// Most directories of which each file is run.
+const DIRECTORIES_MAX: usize = 256;
+/// Most names on the way to targets.
+const WAYS_MAX: usize = 16_384;
+
+/// Where everybody makes files all the time: a target in there is watched while it is there.
+const BUSY: [&str; 3] = ["/dev/shm", "/tmp", "/var/tmp"];
 
 /// Directories whose files well-known timed services run or read: apt-daily, anacron and the
 /// `cron-*` timers, logrotate, certbot, systemd-tmpfiles-clean, fwupd, man-db.
@@ -45,6 +54,11 @@ pub(crate) struct Targets {
     files: HashMap<String, Target>,
     /// The names of the same files without links, by which changes are told.
     real: HashMap<String, String>,
+    /// Directories of which each file is run, with one unit that does so.
+    directories: HashMap<String, String>,
+    /// Directories and links on the way to a target, with its unit: whoever changes one of them changes
+    /// what the unit runs.
+    ways: HashMap<PathBuf, String>,
     /// The agent's own, with the unit that runs it.
     own: Option<Own>,
     /// What is still to be done of a look at all of them.
@@ -75,6 +89,8 @@ enum Step {
 struct Target {
     unit: String,
     identity: Option<FileIdentity>,
+    /// What was met on the way to it.
+    way: Vec<PathBuf>,
 }
 
 impl Targets {
@@ -82,9 +98,10 @@ impl Targets {
     pub(crate) fn paths(&self) -> Vec<PathBuf> {
         let named = self.files.keys().map(PathBuf::from);
         let named = named.map(|path| fs::canonicalize(&path).unwrap_or(path));
-        let hooks = HOOKS
-            .iter()
-            .filter_map(|(hook, _)| fs::read_dir(hook).ok())
+        let hooks = HOOKS.iter().map(|(hook, _)| *hook);
+        let hooks = hooks
+            .chain(self.directories.keys().map(String::as_str))
+            .filter_map(|hook| fs::read_dir(hook).ok())
             .flatten()
             .flatten()
             .take(TARGETS_MAX)
@@ -105,10 +122,45 @@ impl Targets {
             return Some(&self.own.as_ref()?.unit);
         }
         let (directory, name) = path.rsplit_once('/')?;
-        let hook = HOOKS.iter().find(|(hook, _)| *hook == directory)?;
+        let hook = HOOKS.iter().find(|(hook, _)| *hook == directory);
+        let unit = match hook {
+            Some((_, unit)) => *unit,
+            None => self.directories.get(directory)?,
+        };
         // What a package manager or an editor puts beside a file is run by none of them.
         let temporary = name.starts_with('.') || name.ends_with('~') || name.contains(".dpkg-");
-        (!temporary).then_some(hook.1)
+        (!temporary).then_some(unit)
+    }
+
+    /// The timed unit to whose target a directory or link leads.
+    pub(crate) fn on_the_way(&self, path: &str) -> Option<&str> {
+        self.ways.get(Path::new(path)).map(String::as_str)
+    }
+
+    /// Watches anew the targets that one comes to by `name`, a directory or link that is another one
+    /// now. Returns what they are called: below `name` where that is so, else without links.
+    pub(crate) fn by_way_of(
+        &mut self,
+        name: &Path,
+        watching: &mut Watching,
+        facts: &Facts,
+    ) -> Vec<PathBuf> {
+        let leads = |(path, target): (&String, &Target)| {
+            let met = target.way.iter().any(|met| met == name);
+            met.then(|| path.clone())
+        };
+        let led: Vec<String> = self.files.iter().filter_map(leads).collect();
+        let mut found = Vec::new();
+        for path in led {
+            self.watch(&path, watching, facts);
+            let path = PathBuf::from(path);
+            if path.starts_with(name) {
+                found.push(path);
+            } else if let Ok((real, _)) = watching.lookups.find(&path, &facts.mounts) {
+                found.push(real);
+            }
+        }
+        found
     }
 
     /// Begins to find out what the timed units of every manager rest on.
@@ -148,7 +200,7 @@ impl Targets {
                 }
             }
             Some(Step::Service(manager, unit)) => {
-                self.add_service(installed, watching, &manager, &unit);
+                self.add_service(installed, watching, &manager, &unit, facts);
                 if self.steps.is_empty() {
                     self.watch_all();
                 }
@@ -165,9 +217,10 @@ impl Targets {
     fn add_service(
         &mut self,
         installed: &mut Installed,
-        watching: &Watching,
+        watching: &mut Watching,
         manager: &Manager,
         unit: &str,
+        facts: &Facts,
     ) {
         let Ok(name) = UnitName::parse(unit) else {
             return;
@@ -179,12 +232,37 @@ impl Targets {
             return;
         };
         let service = Service::new(&name, &file);
-        for path in service
-            .paths()
-            .filter(|path| !path.contains(char::is_whitespace))
-        {
-            self.add(path, unit);
+        for target in targets::targets(&service) {
+            match target {
+                Named::File(path) => self.add(&path, unit),
+                // Those before the one that is there would be run in its stead.
+                Named::FirstOf(paths) => {
+                    for path in paths {
+                        self.add(&path, unit);
+                        if lookup::identify_link(Path::new(&path), &facts.mounts).is_some() {
+                            break;
+                        }
+                    }
+                }
+                Named::Directory(path) if self.directories.len() < DIRECTORIES_MAX => {
+                    self.add_directory(&path, unit, watching, facts);
+                }
+                Named::Directory(_) => {}
+            }
         }
+    }
+
+    /// Watches a directory of which each file is run.
+    fn add_directory(&mut self, path: &str, unit: &str, watching: &mut Watching, facts: &Facts) {
+        if let Ok((real, identity)) = watching.lookups.find(Path::new(path), &facts.mounts)
+            && identity.mode & libc::S_IFMT == libc::S_IFDIR
+        {
+            watching.watch(&real, &identity, Scope::Content);
+            let real = real.to_string_lossy().into_owned();
+            self.directories.insert(real, unit.to_owned());
+        }
+        self.directories.insert(path.to_owned(), unit.to_owned());
+        self.add(path, unit);
     }
 
     /// Adds one file that `unit` rests on.
@@ -193,6 +271,7 @@ impl Targets {
             let target = || Target {
                 unit: unit.to_owned(),
                 identity: None,
+                way: Vec::new(),
             };
             self.files.entry(path.to_owned()).or_insert_with(target);
         }
@@ -232,6 +311,7 @@ impl Targets {
 
     /// Watches a file as it is now; one that was replaced is another one.
     fn watch(&mut self, path: &str, watching: &mut Watching, facts: &Facts) {
+        self.watch_way(path, watching, facts);
         let Some(target) = self.files.get_mut(path) else {
             return;
         };
@@ -254,6 +334,43 @@ impl Targets {
         if regular && !same {
             watching.watch(&real, &identity, Scope::File);
             target.identity = Some(identity);
+        }
+    }
+
+    /// Watches what is met on the way to a file: the directories and links that lead to it, and its
+    /// name, which may be given to another file.
+    fn watch_way(&mut self, path: &str, watching: &mut Watching, facts: &Facts) {
+        let lookup::Way { names, whole } = lookup::way(Path::new(path), &facts.mounts);
+        let Some(target) = self.files.get_mut(path) else {
+            return;
+        };
+        if target.way != names {
+            if whole
+                && self.real.len() < TARGETS_MAX
+                && let Some(name) = names.last().and_then(|name| name.to_str())
+            {
+                self.real.insert(name.to_owned(), target.unit.clone());
+            }
+            let on_the_way = names.iter().take(names.len() - usize::from(whole));
+            for name in on_the_way {
+                if self.ways.len() < WAYS_MAX {
+                    let unit = || target.unit.clone();
+                    self.ways.entry(name.clone()).or_insert_with(unit);
+                }
+            }
+            target.way.clone_from(&names);
+        }
+        for (at, name) in names.iter().enumerate() {
+            let Some(parent) = name.parent() else {
+                continue;
+            };
+            let Ok((real, identity)) = watching.lookups.find(parent, &facts.mounts) else {
+                continue;
+            };
+            let busy = BUSY.iter().any(|busy| Path::new(busy) == real);
+            let own = whole && at + 1 == names.len() && !busy;
+            let scope = if own { Scope::Entries } else { Scope::Ancestor };
+            watching.watch(&real, &identity, scope);
         }
     }
 }

@@ -229,6 +229,14 @@ impl Watching {
         self.targets = targets;
     }
 
+    /// Watches anew the targets that one comes to by a directory or link, and says what they are called.
+    pub(crate) fn targets_by_way_of(&mut self, name: &Path, facts: &Facts) -> Vec<PathBuf> {
+        let mut targets = std::mem::take(&mut self.targets);
+        let found = targets.by_way_of(name, self, facts);
+        self.targets = targets;
+        found
+    }
+
     /// Remembers a place that cannot be watched, and says so.
     pub(crate) fn gap(&mut self, reason: String) {
         if !self.blind.contains(&reason) && self.blind.len() < 256 {

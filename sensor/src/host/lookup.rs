@@ -161,6 +161,28 @@ pub fn identify_link(path: &Path, mounts: &Mounts) -> Option<FileIdentity> {
     mounts.identity_of(&open_link(path, mounts)?).ok()
 }
 
+/// The names that are met on the way to what a path leads to, each in a directory without links.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Way {
+    /// In order; the last is the file's own, or the first that is missing.
+    pub names: Vec<PathBuf>,
+    /// Whether the last is the file's own, be it there or not.
+    pub whole: bool,
+}
+
+/// The way that a path takes, as far as it can be gone.
+#[must_use]
+pub fn way(path: &Path, mounts: &Mounts) -> Way {
+    let mut way = Way::default();
+    let mut met = |name: &Path, last: bool| {
+        way.names.push(name.to_owned());
+        way.whole = last;
+    };
+    // What is missing is missing: that is what the way shows.
+    let _ = walk_by(path, mounts.doubtful(), Some(mounts), true, &mut met);
+    way
+}
+
 /// What is in a directory, unless it lies where nobody may answer.
 ///
 /// # Errors
@@ -186,6 +208,17 @@ fn walk(
     known: Option<&Mounts>,
     follow: bool,
 ) -> Result<(PathBuf, File), Stop> {
+    walk_by(path, doubtful, known, follow, &mut |_, _| {})
+}
+
+/// As [`walk`]; `met` is told each name before it is looked at, and whether it is the last.
+fn walk_by(
+    path: &Path,
+    doubtful: &[PathBuf],
+    known: Option<&Mounts>,
+    follow: bool,
+    met: &mut dyn FnMut(&Path, bool),
+) -> Result<(PathBuf, File), Stop> {
     let errno = |error: nix::Error| Stop::Io(error.into());
     let root = nix::fcntl::open("/", PLACE, Mode::empty()).map_err(errno)?;
     let mut here = PathBuf::from("/");
@@ -200,6 +233,7 @@ fn walk(
             continue;
         }
         let next = here.join(&part);
+        met(&next, rest.is_empty());
         if doubtful.contains(&next) {
             return Err(Stop::Doubtful(next));
         }

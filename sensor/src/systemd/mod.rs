@@ -16,6 +16,7 @@ pub mod name_map;
 pub mod presence;
 pub mod service;
 pub mod span;
+pub mod targets;
 pub mod timer;
 pub mod unit_file;
 pub mod unit_name;

@@ -53,6 +53,14 @@ pub struct Service {
     pub user: Option<String>,
     /// `EnvironmentFile=`, without the `-` that allows it to be missing.
     pub environment_files: Vec<String>,
+    /// `RootDirectory=`, without a slash at the end: commands are found below it.
+    pub root_directory: Option<String>,
+    /// `RootImage=`
+    pub root_image: Option<String>,
+    /// `WorkingDirectory=`, where it is a path.
+    pub working_directory: Option<String>,
+    /// `ExecSearchPath=` (250), its directories in order.
+    pub search_path: Vec<String>,
 }
 
 const SECTION: &str = "Service";
@@ -74,7 +82,21 @@ impl Service {
             }
         }
         let environment_files = file.values(section, "EnvironmentFile");
+        let path = |key: &str| {
+            let path = expand(file.last(section, key)?.trim_start_matches('-'), name);
+            let path = path.trim_end_matches('/').to_owned();
+            path.starts_with('/').then_some(path)
+        };
+        let search = file.values(section, "ExecSearchPath");
+        let search = search.iter().flat_map(|value| value.split(':'));
         Self {
+            root_directory: path("RootDirectory"),
+            root_image: path("RootImage"),
+            working_directory: path("WorkingDirectory"),
+            search_path: search
+                .map(|directory| expand(directory, name))
+                .filter(|directory| directory.starts_with('/'))
+                .collect(),
             commands,
             user: file.last(section, "User").map(|user| expand(user, name)),
             environment_files: environment_files
@@ -82,21 +104,6 @@ impl Service {
                 .map(|path| expand(path.strip_prefix('-').unwrap_or(path), name))
                 .collect(),
         }
-    }
-
-    /// Every file that the service rests on by an absolute path: what it runs, what it reads, and
-    /// arguments that are paths (`/bin/sh /opt/x.sh`). Not those below directories that programs
-    /// write to, unless the program runs what it is given: `touch /run/stamp` makes that file.
-    pub fn paths(&self) -> impl Iterator<Item = &str> {
-        let commands = self.commands.iter().flat_map(|command| {
-            let runs = runs_its_arguments(&command.path);
-            let arguments = command.argv.iter().skip(1).map(String::as_str);
-            std::iter::once(command.path.as_str())
-                .chain(arguments.filter(move |argument| runs || !is_for_output(argument)))
-        });
-        commands
-            .chain(self.environment_files.iter().map(String::as_str))
-            .filter(|path| path.starts_with('/') && path.len() > 1)
     }
 }
 
@@ -119,24 +126,6 @@ pub fn interpreter_of(path: &str) -> Option<&'static str> {
         "env" => "env",
         _ => return None,
     })
-}
-
-/// Programs that run what their arguments name.
-const RUNNERS: [&str; 16] = [
-    "chroot", "chrt", "doas", "flock", "ionice", "java", "nice", "nohup", "nsenter", "runuser",
-    "setpriv", "setsid", "su", "sudo", "timeout", "unshare",
-];
-
-/// Whether a program runs what it is given.
-fn runs_its_arguments(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    interpreter_of(path).is_some() || RUNNERS.contains(&name)
-}
-
-/// Whether a path lies where programs keep what they write.
-fn is_for_output(path: &str) -> bool {
-    const PLACES: [&str; 6] = ["/dev/", "/proc/", "/run/", "/sys/", "/tmp/", "/var/"];
-    PLACES.iter().any(|place| path.starts_with(place))
 }
 
 /// `path_simplify` of an absolute path: `//`, `/./` and a slash at the end say nothing.
