@@ -70,6 +70,20 @@ impl Requests {
         }
     }
 
+    /// Who is at the other end of the connection of an sshd. Asked when its exec is seen, too: by the time
+    /// that somebody in its session asks for something it may be gone.
+    pub(super) fn peer_of(&mut self, sshd: ProcessKey) -> Option<std::net::SocketAddr> {
+        if let Some(known) = self.peers.get(&sshd) {
+            return *known;
+        }
+        if self.peers.len() >= PEERS_MAX {
+            self.peers.clear(); // cheap to find again
+        }
+        let found = peer::connection(sshd.tgid);
+        self.peers.insert(sshd, found);
+        found
+    }
+
     /// Whose requests were too many, since this was last asked.
     pub(super) fn throttled(&mut self) -> Vec<Throttled> {
         self.sockets.throttled()
@@ -313,15 +327,7 @@ impl Agent {
         let sshd = chain.filter(|process| is_sshd(process));
         let mut peer = None;
         for process in sshd {
-            let known = self.requests.peers.get(&process.key).copied();
-            let found = known.unwrap_or_else(|| {
-                if self.requests.peers.len() >= PEERS_MAX {
-                    self.requests.peers.clear(); // cheap to find again
-                }
-                let found = peer::connection(process.key.tgid);
-                self.requests.peers.insert(process.key, found);
-                found
-            });
+            let found = self.requests.peer_of(process.key);
             if found.is_some() {
                 peer = found;
                 break;
@@ -336,7 +342,7 @@ impl Agent {
 }
 
 /// Whether a process is an sshd, by its program's path: OpenSSH's own places.
-fn is_sshd(process: &Process) -> bool {
+pub(super) fn is_sshd(process: &Process) -> bool {
     let path = process.exe.as_ref().map(|exe| Path::new(&exe.path));
     let name = path
         .and_then(Path::file_name)

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Agent, pace::Step, processes};
+use super::{Agent, pace::Step, processes, requests::is_sshd};
 use crate::{
     event::Body,
     kernel::{
@@ -122,6 +122,9 @@ impl Agent {
                 let Some((exec, arrival)) = exec else {
                     return;
                 };
+                if is_sshd(&exec.process) {
+                    self.requests.peer_of(key);
+                }
                 if exec.process.name() == "systemd" {
                     self.named_like_manager(key, flags, managed, &exec);
                 }
