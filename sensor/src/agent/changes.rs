@@ -7,7 +7,7 @@ use std::{
 
 use whodunit_common::{ProcessKey, change_flags, process_flags};
 
-use super::{facts::Facts, processes::actor, recent::Brought, watching::Watching};
+use super::{facts::Facts, recent::Brought, watching::Watching, who::actor};
 use crate::{
     detect::AGENT_UNIT,
     event::{Actor, Change, FileClass, FileIdentity, Process, Tier, Verb},

@@ -30,6 +30,7 @@ mod streams;
 mod targets;
 mod turn;
 mod watching;
+mod who;
 
 use std::{
     collections::{BTreeSet, HashSet},

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Agent, processes::actor};
+use super::{Agent, who::actor};
 use crate::{
     config,
     detect::{AGENT_UNIT, agent_cut_off, agent_signalled},

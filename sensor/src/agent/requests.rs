@@ -10,8 +10,8 @@ use whodunit_common::{message_flags, socket_flags};
 
 use super::{
     Agent,
-    processes::actor,
     streams::{Silent, Streams},
+    who::actor,
 };
 use crate::{
     correlate::Lasting,
