@@ -10,8 +10,8 @@ use std::sync::Arc;
 use whodunit::{
     correlate::Seen,
     detect::{
-        AGENT_UNIT, Detector, Outside, Tunables, agent_cut_off, agent_signalled, catalogue,
-        command_outside_unit, environment_asked, mapping, posture,
+        AGENT_UNIT, ConfigurationManagement, Detector, Outside, Tunables, agent_cut_off,
+        agent_signalled, catalogue, command_outside_unit, environment_asked, mapping, posture,
     },
     event::{
         Actor, Asked, Change, Content, Diff, Exec, Executable, FileClass, FileIdentity, Finding,
@@ -936,4 +936,52 @@ fn a_requester_over_ssh() {
     assert_eq!(finding.message, told);
     assert_eq!(finding.timer.as_deref(), Some("a.timer"));
     assert_eq!(finding.cause[0].link, LinkKind::Enabled);
+}
+
+#[test]
+fn configuration_management_is_trusted_where_it_is_named() {
+    const RUBY: &str = "/opt/puppetlabs/puppet/bin/ruby";
+    const PARENT: &str = "/usr/lib/systemd/systemd";
+    let told = |chain: &[&str], path: &str, day: i8| {
+        let tool = ConfigurationManagement {
+            program: RUBY.to_owned(),
+            parent: PARENT.to_owned(),
+            path: "/etc/systemd/system".to_owned(),
+            owner: "platform".to_owned(),
+            reason: "puppet runs here".to_owned(),
+            expires: jiff::civil::date(2027, 1, day),
+        };
+        let mut processes = (30..).zip(chain).map(|(pid, exe)| process(pid, exe, 0));
+        let mut change = timer(path, 60);
+        change.writer = by(processes.next().expect("a writer"));
+        change.writer.ancestry = processes.map(Arc::new).collect();
+        let mut detector = Detector::default().trusting(vec![tool]);
+        detector.changed(&seen(change, Serves::System), 0);
+        let mut finding = detector.due(LATER).pop().expect("a finding");
+        let now = Timestamp {
+            boot: LATER,
+            wall: 1_799_020_800_000_000_000, // 2027-01-04
+        };
+        detector.except(&mut finding, now);
+        let by_whom = finding.traits.iter();
+        let by_whom = by_whom.filter(|it| it.name == "configuration-management");
+        assert_eq!(
+            by_whom.count() == 1,
+            finding.severity == Severity::Informational
+        );
+        finding.severity == Severity::Informational
+    };
+    let here = "/etc/systemd/system/a.timer";
+    assert!(told(&[RUBY, PARENT], here, 4));
+    assert!(told(&["/usr/bin/mv", "/bin/dash", RUBY, PARENT], here, 4));
+    for (chain, path, day) in [
+        (vec![RUBY, PARENT], here, 3),
+        (vec![RUBY], here, 4),
+        (vec![RUBY, "/bin/bash", PARENT], here, 4),
+        (vec!["/usr/bin/ruby", PARENT], here, 4),
+        (vec![RUBY, PARENT], "/etc/systemd/system-other/a.timer", 4),
+        (vec![RUBY, PARENT], "/run/systemd/system/a.timer", 4),
+    ] {
+        assert!(!told(&chain, path, day), "{chain:?} {path} {day}");
+    }
 }

@@ -85,7 +85,7 @@ pub async fn run(options: Options) -> anyhow::Result<Totals> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let detector = Detector::new(config.tunables, config.exceptions);
+    let detector = Detector::new(config.tunables, config.exceptions).trusting(config.managed);
     // First: by the time the probes see, managers are listened to.
     let mut bus = crate::systemd::bus::track().context("cannot start to read the bus")?;
     let mut agent = Agent::start(

@@ -43,7 +43,19 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 );
             }
             let holding = config.exceptions.len() - expired.len();
-            println!("the configuration is right; {holding} exceptions hold");
+            let (tools, gone): (Vec<_>, Vec<_>) =
+                config.managed.iter().partition(|tool| tool.holds(now));
+            for tool in gone {
+                println!(
+                    "the trust of {} in {} expired on {}",
+                    tool.owner, tool.program, tool.expires
+                );
+            }
+            let tools = match tools.len() {
+                0 => String::new(),
+                count => format!(", and the trust in {count} tools of configuration management"),
+            };
+            println!("the configuration is right; {holding} exceptions hold{tools}");
         }
         Task::Dump { file } => print!("{}", Config::read(file.as_deref())?.to_toml()?),
     }

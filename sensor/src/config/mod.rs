@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{Exception, Tunables, catalogue, posture};
+use crate::detect::{ConfigurationManagement, Exception, Tunables, catalogue, posture};
 
 /// Where the configuration is, if nothing else is said.
 pub const DEFAULT_PATH: &str = "/etc/whodunit/config.toml";
@@ -27,6 +27,9 @@ pub enum ConfigError {
     /// {0}: {1}
     #[error("{}: {}", .0.display(), .1)]
     Syntax(PathBuf, toml::de::Error),
+    /// {0}: configuration_management {1}: {2}
+    #[error("{}: configuration_management {}: {}", .0.display(), .1, .2)]
+    Managed(PathBuf, usize, String),
     /// {0}: exception {1}: {2}
     #[error("{}: exception {}: {}", .0.display(), .1, .2)]
     Exception(PathBuf, usize, String),
@@ -39,6 +42,8 @@ pub struct Config {
     pub tunables: Tunables,
     /// What is expected.
     pub exceptions: Vec<Exception>,
+    /// Tools that change units for those who keep the host.
+    pub managed: Vec<ConfigurationManagement>,
 }
 
 /// The file, as it is written.
@@ -49,6 +54,8 @@ struct File {
     analytic: Analytic,
     #[serde(default, rename = "exception")]
     exceptions: Vec<ExceptionEntry>,
+    #[serde(default, rename = "configuration_management")]
+    managed: Vec<ManagedEntry>,
 }
 
 /// The mutable elements of AN0645, by ATT&CK's names.
@@ -92,6 +99,17 @@ struct ExceptionEntry {
     expires: String,
 }
 
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct ManagedEntry {
+    program: String,
+    parent: String,
+    path: String,
+    owner: String,
+    reason: String,
+    expires: String,
+}
+
 impl Config {
     /// Reads a file. Without `path` the default one is read, which need not be there.
     pub fn read(path: Option<&Path>) -> Result<Self, ConfigError> {
@@ -127,7 +145,14 @@ impl Config {
                 exception(entry).map_err(|why| ConfigError::Exception(path.to_owned(), at + 1, why))
             })
             .collect::<Result<_, _>>()?;
+        let managed = file.managed.into_iter().enumerate();
+        let managed = managed
+            .map(|(at, entry)| {
+                managed_by(entry).map_err(|why| ConfigError::Managed(path.to_owned(), at + 1, why))
+            })
+            .collect::<Result<_, _>>()?;
         Ok(Self {
+            managed,
             tunables: Tunables {
                 timer_interval_threshold,
                 parent_process_id,
@@ -147,6 +172,7 @@ impl Config {
             timer_creation_path,
         } = self.tunables.clone();
         let exceptions = self.exceptions.iter().cloned();
+        let managed = self.managed.iter().cloned();
         toml::to_string(&File {
             analytic: Analytic {
                 timer_interval_threshold,
@@ -164,6 +190,16 @@ impl Config {
                     expires: exception.expires.to_string(),
                 })
                 .collect(),
+            managed: managed
+                .map(|tool| ManagedEntry {
+                    program: tool.program,
+                    parent: tool.parent,
+                    path: tool.path,
+                    owner: tool.owner,
+                    reason: tool.reason,
+                    expires: tool.expires.to_string(),
+                })
+                .collect(),
         })
     }
 }
@@ -179,17 +215,7 @@ fn exception(entry: ExceptionEntry) -> Result<Exception, String> {
     if entry.unit.is_none() && entry.path.is_none() {
         return Err("say for which `unit` or `path` it is".to_owned());
     }
-    for (name, value) in [("owner", &entry.owner), ("reason", &entry.reason)] {
-        if value.trim().is_empty() {
-            return Err(format!("`{name}` is empty"));
-        }
-    }
-    let expires: Date = entry.expires.parse().map_err(|_| {
-        format!(
-            "`expires = {:?}` is not a date such as 2027-01-31",
-            entry.expires
-        )
-    })?;
+    let expires = answered(&entry.owner, &entry.reason, &entry.expires)?;
     Ok(Exception {
         rule: entry.rule,
         unit: entry.unit,
@@ -198,6 +224,42 @@ fn exception(entry: ExceptionEntry) -> Result<Exception, String> {
         reason: entry.reason,
         expires,
     })
+}
+
+fn managed_by(entry: ManagedEntry) -> Result<ConfigurationManagement, String> {
+    let places = [
+        ("program", &entry.program),
+        ("parent", &entry.parent),
+        ("path", &entry.path),
+    ];
+    for (name, value) in places {
+        if !value.starts_with('/') {
+            return Err(format!("`{name} = {value:?}` is no absolute path"));
+        }
+    }
+    if entry.path.trim_end_matches('/').is_empty() {
+        return Err("`path` is everything: name the directory that it writes to".to_owned());
+    }
+    let expires = answered(&entry.owner, &entry.reason, &entry.expires)?;
+    Ok(ConfigurationManagement {
+        program: entry.program,
+        parent: entry.parent,
+        path: entry.path,
+        owner: entry.owner,
+        reason: entry.reason,
+        expires,
+    })
+}
+
+/// The last day of something that somebody answers for.
+fn answered(owner: &str, reason: &str, expires: &str) -> Result<Date, String> {
+    for (name, value) in [("owner", owner), ("reason", reason)] {
+        if value.trim().is_empty() {
+            return Err(format!("`{name}` is empty"));
+        }
+    }
+    let date = expires.parse();
+    date.map_err(|_| format!("`expires = {expires:?}` is not a date such as 2027-01-31"))
 }
 
 #[cfg(test)]

@@ -13,6 +13,14 @@ unit = "backup-*.timer"
 owner = "storage team"
 reason = "made by the backup tool, ticket 4711"
 expires = "2027-01-31"
+
+[[configuration_management]]
+program = "/opt/puppetlabs/puppet/bin/ruby"
+parent = "/usr/lib/systemd/systemd"
+path = "/etc/systemd/system"
+owner = "platform"
+reason = "puppet runs here"
+expires = "2027-06-30"
 "#;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -29,6 +37,7 @@ fn a_whole_file_is_read_and_written_again() {
     assert_eq!(config.tunables.timer_interval_threshold, 60);
     assert_eq!(config.tunables.user_context, [0]);
     assert_eq!(config.exceptions[0].unit.as_deref(), Some("backup-*.timer"));
+    assert_eq!(config.managed[0].owner, "platform");
     let again = parse(&config.to_toml().expect("written")).expect("read again");
     assert_eq!(again, config);
 }
@@ -56,6 +65,18 @@ fn what_is_wrong_is_named() {
         ("2027-01-31", "tomorrow", "is not a date such as 2027-01-31"),
         ("storage team", " ", "`owner` is empty"),
         ("unit = \"backup-*.timer\"\n", "", "`unit` or `path`"),
+        (
+            "2027-06-30",
+            "never",
+            "configuration_management 1: `expires",
+        ),
+        ("parent = \"/usr/lib", "parent = \"lib", "no absolute path"),
+        (
+            "path = \"/etc/systemd/system\"",
+            "path = \"/\"",
+            "is everything",
+        ),
+        ("platform", "", "`owner` is empty"),
         (
             "reason = \"made by the backup tool, ticket 4711\"\n",
             "",

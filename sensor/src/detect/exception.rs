@@ -26,9 +26,7 @@ impl Exception {
     /// Whether it holds at a time; one without a date does not.
     #[must_use]
     pub fn holds(&self, time: Timestamp) -> bool {
-        let nanoseconds = i128::from(time.wall);
-        jiff::Timestamp::from_nanosecond(nanoseconds)
-            .is_ok_and(|time| time.to_zoned(jiff::tz::TimeZone::UTC).date() <= self.expires)
+        holds_until(self.expires, time)
     }
 
     /// The same for a result of `scan`.
@@ -63,6 +61,13 @@ impl Exception {
             .is_none_or(|pattern| files.any(|file| matches(pattern, &file.path)));
         unit && path
     }
+}
+
+/// Whether a time is not after a day, UTC.
+pub(super) fn holds_until(day: Date, time: Timestamp) -> bool {
+    let nanoseconds = i128::from(time.wall);
+    jiff::Timestamp::from_nanosecond(nanoseconds)
+        .is_ok_and(|time| time.to_zoned(jiff::tz::TimeZone::UTC).date() <= day)
 }
 
 /// All exceptions, and how often each served.

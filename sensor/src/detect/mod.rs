@@ -7,6 +7,7 @@ pub mod catalogue;
 mod changed_file;
 mod changed_unit_ran;
 mod command_outside_unit;
+mod configuration_management;
 mod environment_asked;
 mod environment_names;
 mod exception;
@@ -21,6 +22,7 @@ mod tunables;
 pub use agent_tampered::{AGENT_UNIT, agent_cut_off, agent_signalled};
 pub use changed_unit_ran::changed_unit_ran;
 pub use command_outside_unit::{Outside, command_outside_unit};
+pub use configuration_management::ConfigurationManagement;
 pub use environment_asked::environment_asked;
 pub use exception::{Exception, except_results};
 pub use tunables::Tunables;
@@ -38,6 +40,7 @@ use settle::{Key, Settling};
 pub struct Detector {
     tunables: Tunables,
     exceptions: Exceptions,
+    managed: Vec<ConfigurationManagement>,
     settling: Settling,
 }
 
@@ -48,8 +51,16 @@ impl Detector {
         Self {
             tunables,
             exceptions: Exceptions::new(exceptions),
+            managed: Vec::new(),
             settling: Settling::default(),
         }
+    }
+
+    /// The same, which lowers what these tools did.
+    #[must_use]
+    pub fn trusting(mut self, tools: Vec<ConfigurationManagement>) -> Self {
+        self.managed = tools;
+        self
     }
 
     /// Judges a change. What comes of it is told by [`Self::due`], once the file stands still.
@@ -108,6 +119,7 @@ impl Detector {
     /// Lowers a finding that somebody said is expected.
     pub fn except(&mut self, finding: &mut Finding, now: Timestamp) {
         self.exceptions.apply(finding, now);
+        configuration_management::lower(&self.managed, finding, now);
     }
 
     /// When the next finding is due, in nanoseconds since boot.
