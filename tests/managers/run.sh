@@ -164,4 +164,17 @@ systemctl start mgr-pam.service
 systemd-run -q --pipe --wait /bin/true in-pipe </dev/null
 if command -v run0; then run0 --pipe /bin/true in-run0 </dev/null; fi
 pause 3
+
+phase container
+mkdir /run/boxed
+systemd-run --quiet --unit=systemd-nspawn@box --slice=machine.slice --property=Delegate=yes \
+    --property=KillMode=mixed unshare --pid --fork --mount --uts --ipc --cgroup \
+    bash /scenario/container.sh /run/boxed
+for run in 1 2 3; do
+    rm -f /run/boxed/boxed
+    until_there /run/boxed/boxed
+done
+whodunit timers --all --manager container --format json >/out/timers-container.json
+systemctl stop systemd-nspawn@box
+pause 2
 phase end

@@ -292,6 +292,40 @@ fn the_list_of_timers_has_what_systemctl_has_and_more() {
 /// Unit, manager, and whether the manager itself forked it, by what is executed.
 #[test]
 #[ignore = "boots a virtual machine; cargo xtask test runs it"]
+fn a_container_has_a_manager_of_its_own() {
+    const MANAGER: &str = "container:/machine.slice/systemd-nspawn@box.service";
+    let boot = &*BOOT;
+    let starts: Vec<&Event> = boot
+        .phase("container")
+        .filter(|event| event.kind() == Kind::Exec)
+        .filter(|exec| exec.text("unmapped/systemd/unit") == "box.service")
+        .collect();
+    assert!(starts.len() >= 3, "{}", starts.len());
+    for start in starts {
+        let text = |field: &str| start.text(&format!("unmapped/systemd/{field}"));
+        assert_eq!(text("manager"), MANAGER);
+        assert_eq!(start.at("unmapped/systemd/spawned_by_manager"), true);
+        assert_eq!(text("invocation_id").len(), 32, "{start:?}");
+        assert!(text("cgroup").ends_with("/box.service"), "{start:?}");
+    }
+    // What came with its image is nobody's secret change.
+    let found: Vec<&str> = boot
+        .phase("container")
+        .filter(|event| event.kind() == Kind::Finding)
+        .map(|event| event.text("message"))
+        .filter(|message| message.contains(" loaded "))
+        .collect();
+    assert!(found.is_empty(), "{found:?}");
+    let listed = boot.json("timers-container.json");
+    let rows = listed["timers"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["timer"] == "box.timer").unwrap();
+    assert_eq!(row["manager"], MANAGER);
+    let argv = &row["starts"][0]["commands"][0]["argv"];
+    assert_eq!(*argv, serde_json::json!(["/bin/touch", "/tmp/boxed"]));
+}
+
+#[test]
+#[ignore = "boots a virtual machine; cargo xtask test runs it"]
 fn what_managers_run_is_told_apart() {
     let boot = &*BOOT;
     let mut wanted = vec![

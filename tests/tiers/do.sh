@@ -273,6 +273,9 @@ item overdir
 run mount -t tmpfs none /srv/x/x-overdir
 pause 2
 printf '#!/bin/sh\ntrue\n' >/srv/x/x-overdir/run
+# What was moved away is a target no more, by whatever name.
+printf 'true\n' >>/srv/x/x-swapdir/old/run
+printf 'true\n' >/srv/x/x-swapdir/old/new
 pause 2
 
 # --- a program that is named as managers are ---

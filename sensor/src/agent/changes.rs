@@ -294,13 +294,16 @@ fn classify(
 
 /// What is done to a directory or link on the way to a target: that is another one then.
 fn on_the_way(mut change: Change, directory: bool, watching: &Watching) -> Option<Classified> {
-    let unit = watching.targets.on_the_way(&change.path)?;
+    let on_the_way = |path: &str| watching.targets.on_the_way(path);
+    let from = change.from.as_deref();
+    let unit = on_the_way(&change.path);
     change.class = match change.verb {
-        Verb::Rename | Verb::Symlink | Verb::Mount => FileClass::Target,
-        // Nothing is in there yet.
-        Verb::Mkdir if directory => FileClass::Directory,
+        Verb::Rename | Verb::Symlink | Verb::Mount if unit.is_some() => FileClass::Target,
+        // Nothing is in there yet, or no more; or it lies elsewhere.
+        Verb::Mkdir | Verb::Rmdir | Verb::Rename if directory => FileClass::Directory,
         _ => return None,
     };
+    let unit = unit.or_else(|| from.and_then(on_the_way))?;
     change.unit = Some(unit.to_owned());
     Some(Classified {
         change,

@@ -57,24 +57,33 @@ impl Agent {
         }
     }
 
-    /// A file that is watched by itself may no longer be what its name leads to: then it is what
-    /// the record calls it.
+    /// A file that is watched by itself, and a directory on the way to something, may no longer be what
+    /// its name leads to: then what happens there is what the record calls it.
     fn by_its_name(&mut self, seen: ChangeSeen) -> ChangeSeen {
-        let by_itself = seen.depth == 0
-            && self.watching.watches.scope(seen.watch) == Some(Scope::File)
-            && !matches!(seen.verb, Verb::Unlink | Verb::Rename | Verb::Link);
-        let Some(path) = self.watching.watches.path(seen.watch).filter(|_| by_itself) else {
-            return seen;
+        let names = matches!(seen.verb, Verb::Unlink | Verb::Rename | Verb::Link);
+        let asked = match self.watching.watches.scope(seen.watch) {
+            Some(Scope::File) => seen.depth == 0 && !names,
+            Some(Scope::Ancestor | Scope::Entries) => seen.depth > 0,
+            Some(Scope::Content) | None => false,
         };
-        let found = lookup::identify_link(path, &self.facts.mounts);
-        let same = found.is_some_and(|found| {
-            (found.device, found.inode) == (seen.object.device, seen.object.inode)
-        });
-        if same {
+        if !asked || self.is_in_place(seen.watch) {
             return seen;
         }
         self.watching.watches.remove(seen.watch);
+        // It may be watched by another name.
+        self.targets_due = true;
+        self.survey();
         ChangeSeen { watch: 0, ..seen }
+    }
+
+    /// Whether the name by which something is watched still leads there.
+    fn is_in_place(&self, watch: u32) -> bool {
+        let watches = &self.watching.watches;
+        let (Some(path), Some(identity)) = (watches.path(watch), watches.identity(watch)) else {
+            return true;
+        };
+        let found = lookup::identify_link(path, &self.facts.mounts);
+        found.is_some_and(|found| (found.device, found.inode) == identity)
     }
 
     /// An event from the fanotify queue.
@@ -82,7 +91,10 @@ impl Agent {
         match event {
             FileEvent::Change(change) => self.marked(&change, seen_at),
             FileEvent::Gone { id, .. } => self.watching.watches.remove(id),
-            FileEvent::Moved { .. } => self.survey(),
+            FileEvent::Moved { .. } => {
+                self.targets_due = true;
+                self.survey();
+            }
             FileEvent::Overflow => {
                 self.lost += 1;
                 let loss = LossCount {

@@ -26,8 +26,10 @@ impl Agent {
             self.recent.bring(change, time, now);
             self.enter(Path::new(&change.path), change.verb != Verb::Rename, now);
         }
-        if self.watching.targets.on_the_way(&change.path).is_some() {
-            self.lead_elsewhere(Path::new(&change.path), now);
+        for path in std::iter::once(&change.path).chain(&change.from) {
+            if self.watching.targets.on_the_way(path).is_some() {
+                self.lead_elsewhere(Path::new(path), now);
+            }
         }
         self.survey_at(&change.path);
         if let Some(from) = &change.from {

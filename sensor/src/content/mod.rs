@@ -54,7 +54,7 @@ impl Default for Limits {
         Self {
             files: 8192,
             kept: 16 << 20,
-            read: 16 << 20,
+            read: 32 << 20,
             text: 64 << 10,
             parsed: 1 << 20,
             diff: 16 << 10,

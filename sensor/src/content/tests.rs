@@ -214,7 +214,7 @@ fn large_files() {
     sparse.set_len(100 << 20).expect("sparse");
     let found = room.capture("sparse.timer");
     assert_eq!((found.sha256, found.size), (None, Some(100 << 20)));
-    let gap = "104857600 bytes, of which at most 16777216 are read";
+    let gap = "104857600 bytes, of which at most 33554432 are read";
     assert_eq!(found.gap.as_deref(), Some(gap));
 
     // Padding hides no settings.

@@ -180,6 +180,13 @@ impl Watches {
         self.by_key.get(&key).copied()
     }
 
+    /// Device and inode number of what is watched.
+    #[must_use]
+    pub fn identity(&self, id: u32) -> Option<(u32, u64)> {
+        let key = self.by_id.get(&id)?.key;
+        Some((key.device, key.inode))
+    }
+
     /// How much of it is watched.
     #[must_use]
     pub fn scope(&self, id: u32) -> Option<Scope> {
