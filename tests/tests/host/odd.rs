@@ -47,7 +47,7 @@ fn crowd(dir: &Path, tag: &str) {
     symlink(&loops, &loops).unwrap();
     fs::write(at("bytes.service"), b"[Unit]\nDescription=\xff\xfe\n").unwrap();
     let huge = File::create(at("huge.service")).unwrap();
-    huge.set_len(32 << 20).unwrap();
+    huge.set_len(33 << 20).unwrap();
     // No unit's name: systemd passes it over, and so does the agent.
     let name = [tag.as_bytes(), b"\xff.service"].concat();
     fs::write(dir.join(OsStr::from_bytes(&name)), "[Unit]\n").unwrap();
