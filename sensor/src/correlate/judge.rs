@@ -293,10 +293,15 @@ fn timers_of(started: &Started<'_>, unit: &str) -> Vec<String> {
     names
 }
 
-/// Of each path the latest change; what came before was overwritten.
+/// Of each path the latest change; what came before was overwritten. Whoever changes the attributes of
+/// a file alone overwrites nothing: what it says is still by who wrote it.
 fn latest_of_each_file(changes: Vec<Seen>) -> Vec<Seen> {
     let mut latest: HashMap<String, Seen> = HashMap::new();
     for seen in changes {
+        let attributes = seen.change.verb == Verb::Setattr && !seen.change.truncates;
+        if attributes && latest.contains_key(&seen.change.path) {
+            continue;
+        }
         latest.insert(seen.change.path.clone(), seen);
     }
     let mut changes: Vec<Seen> = latest.into_values().collect();
