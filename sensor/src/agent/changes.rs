@@ -45,6 +45,17 @@ struct Named {
 }
 
 impl Classified {
+    /// A change of a target, or on the way to one: whose manager it concerns does not matter.
+    fn of_target(change: Change, structural: bool) -> Self {
+        Self {
+            change,
+            serves: Serves::Everyone,
+            structural,
+            found: false,
+            outward: false,
+        }
+    }
+
     /// Whether a manager notes when its timer elapsed: what it does, and no change of it.
     fn is_own_stamp(&self, flags: u32) -> bool {
         let manager = flags & process_flags::IS_MANAGER != 0;
@@ -252,13 +263,7 @@ fn classify(
     if let Some(unit) = target {
         change.class = FileClass::Target;
         change.unit = Some(unit.to_owned());
-        return Some(Classified {
-            change,
-            serves: Serves::Everyone,
-            structural: false,
-            found: false,
-            outward: false,
-        });
+        return Some(Classified::of_target(change, false));
     }
     let verdict = |path: &str| {
         let known = watching.paths.classify(path);
@@ -305,13 +310,7 @@ fn on_the_way(mut change: Change, directory: bool, watching: &Watching) -> Optio
     };
     let unit = unit.or_else(|| from.and_then(on_the_way))?;
     change.unit = Some(unit.to_owned());
-    Some(Classified {
-        change,
-        serves: Serves::Everyone,
-        structural: true,
-        found: false,
-        outward: false,
-    })
+    Some(Classified::of_target(change, true))
 }
 
 /// Whether an event of an ancestor directory is worth a look: a directory or link, or something

@@ -98,16 +98,9 @@ pub fn changed_unit_ran(
 }
 
 fn wrote(link: &Cause) -> bool {
-    matches!(link.link, LinkKind::Wrote | LinkKind::Linked) && !is_manager(link)
+    matches!(link.link, LinkKind::Wrote | LinkKind::Linked) && !super::is_by_manager(link)
 }
 
 fn had_it_written(link: &Cause) -> bool {
     matches!(link.link, LinkKind::Asked | LinkKind::Enabled) && link.grade >= Grade::Probable
-}
-
-/// Whether the one who wrote was a manager, which does so at somebody's request.
-fn is_manager(link: &Cause) -> bool {
-    link.actor
-        .as_ref()
-        .is_some_and(|actor| super::is_manager(&actor.process))
 }

@@ -47,15 +47,11 @@ impl ConfigurationManagement {
         ];
         let is_deed = |link: &&Cause| deeds.contains(&link.link);
         // What a manager wrote, it was asked to: that is a link of its own.
-        let by_manager = |link: &&Cause| {
-            let actor = link.actor.as_ref();
-            actor.is_some_and(|actor| super::is_manager(&actor.process))
-        };
         let mut deeds = finding
             .cause
             .iter()
             .filter(is_deed)
-            .filter(|link| !by_manager(link))
+            .filter(|link| !super::is_by_manager(link))
             .peekable();
         let own = |link: &Cause| link.actor.as_ref().is_some_and(|actor| self.is(actor));
         let mut files = finding.cause.iter().filter_map(|link| link.file.as_ref());

@@ -29,7 +29,7 @@ pub use tunables::Tunables;
 
 use crate::{
     correlate::Seen,
-    event::{Asked, Finding, Process, Timestamp, Verb},
+    event::{Asked, Cause, Finding, Process, Timestamp, Verb},
     systemd::presence::MANAGER_PROGRAMS,
 };
 use exception::Exceptions;
@@ -136,4 +136,10 @@ fn is_manager(process: &Process) -> bool {
             .exe
             .as_ref()
             .is_some_and(|exe| MANAGER_PROGRAMS.contains(&exe.path.as_str()))
+}
+
+/// Whether the one who did it was a manager, which does so at somebody's request.
+fn is_by_manager(link: &Cause) -> bool {
+    let actor = link.actor.as_ref();
+    actor.is_some_and(|actor| is_manager(&actor.process))
 }

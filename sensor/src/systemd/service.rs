@@ -16,6 +16,16 @@ pub const EXEC_KEYS: [&str; 8] = [
     "ExecStopPost",
 ];
 
+/// Where systemd looks for commands without a slash, unless `ExecSearchPath=` says so (`DEFAULT_PATH`).
+pub const SEARCH_PATH: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
+
 /// One command of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {

@@ -1,6 +1,6 @@
 //! Which files a service rests on: what it executes, sources and reads.
 
-use super::service::{Command, Service, interpreter_of};
+use super::service::{Command, SEARCH_PATH, Service, interpreter_of};
 
 /// Something that a service rests on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,16 +17,6 @@ pub enum Target {
 const RUNNERS: [&str; 16] = [
     "chroot", "chrt", "doas", "flock", "ionice", "java", "nice", "nohup", "nsenter", "runuser",
     "setpriv", "setsid", "su", "sudo", "timeout", "unshare",
-];
-
-/// Where systemd looks for a program, without `ExecSearchPath=` (`DEFAULT_PATH`).
-const SEARCH_PATH: [&str; 6] = [
-    "/usr/local/sbin",
-    "/usr/local/bin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
 ];
 
 /// Most words of one command line that are looked at.
@@ -179,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_is_run_sourced_and_read() {
-        let cases: [(&str, &[&str]); 17] = [
+        let cases: [(&str, &[&str]); 22] = [
             ("ExecStart=/opt/a --log /var/log/a", &["/opt/a"]),
             (
                 "ExecStart=/opt/a /etc/a.conf /var/lib/a/state",
@@ -220,6 +210,31 @@ mod tests {
             (
                 "ExecStart=/usr/bin/python3 -c 'exec(open(\"/tmp/p.py\").read())'",
                 &["/tmp/p.py", "/usr/bin/python3"],
+            ),
+            (
+                "ExecStart=/usr/bin/python3.11 /tmp/x.py",
+                &["/tmp/x.py", "/usr/bin/python3.11"],
+            ),
+            ("ExecStart=/usr/bin/env /run/x", &["/run/x", "/usr/bin/env"]),
+            (
+                "ExecStart=/bin/sh /var/tmp/x.sh",
+                &["/bin/sh", "/var/tmp/x.sh"],
+            ),
+            (
+                "ExecStart=/usr/bin/tool /etc/tool.conf /var/lib/tool/state",
+                &["/etc/tool.conf", "/usr/bin/tool"],
+            ),
+            (
+                "ExecStartPre=-/bin/true ; +!!/bin/a \\; b \";\"\nExecStart=@/usr/bin/python3 name -c \"print('x y')\" %i\n\
+                 ExecStart=:|sh /opt/x.sh\nEnvironmentFile=-/etc/default/x\nEnvironmentFile=/run/y\nExecStopPost=-",
+                &[
+                    "/bin/a",
+                    "/bin/true",
+                    "/etc/default/x",
+                    "/opt/x.sh",
+                    "/run/y",
+                    "/usr/bin/python3",
+                ],
             ),
             ("ExecStart=/bin/sh -c 'rm -f /var/tmp/*'", &["/bin/sh"]),
             ("ExecStart=/bin/sh -c true run.sh", &["/bin/sh"]),

@@ -5,17 +5,7 @@ use std::path::Path;
 use super::files::Files;
 use super::{CommandFacts, FileFacts};
 use crate::host::rooted::End;
-use crate::systemd::service::{Command, interpreter_of};
-
-/// Where systemd looks for commands without a slash (`DEFAULT_PATH`).
-const SEARCH: [&str; 6] = [
-    "/usr/local/sbin",
-    "/usr/local/bin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-];
+use crate::systemd::service::{Command, SEARCH_PATH, interpreter_of};
 
 /// Most arguments of one command that are looked at.
 const MAX_ARGUMENTS: usize = 64;
@@ -64,7 +54,9 @@ pub(super) fn facts(files: &mut Files<'_>, command: Command, rooted: bool) -> Co
     } else if command.path.contains('/') {
         Target::Unknown
     } else {
-        let candidates = SEARCH.iter().map(|dir| Path::new(dir).join(&command.path));
+        let candidates = SEARCH_PATH
+            .iter()
+            .map(|dir| Path::new(dir).join(&command.path));
         let found = candidates
             .map(|path| files.facts(&path))
             .find(|facts| facts.trace.found().is_some());
