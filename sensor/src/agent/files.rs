@@ -180,7 +180,8 @@ impl Agent {
     /// Tells the changes that have waited long enough.
     pub(crate) fn tell_due(&mut self) {
         let now = self.facts.now().boot;
-        while let Some(held) = self.held.due(now) {
+        // What finishes a change may be in the queues still.
+        while let Some(held) = self.held.due(now.min(self.drained)) {
             let late = held.time.saturating_add(LANDING_MAX) <= now;
             if !late && self.has_not_landed(&held.change) {
                 self.held.hold(held.change, held.time, now);

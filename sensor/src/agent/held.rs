@@ -15,7 +15,7 @@ const OPEN: u64 = 1_000_000_000;
 /// How long the kernel gets to carry out what the programs saw coming, in nanoseconds.
 const LANDING: u64 = 2_000_000;
 /// How long after a node was made it may be opened by whoever made it, in nanoseconds.
-const OPENING: u64 = 50_000_000;
+const OPENING: u64 = 1_000_000_000;
 /// The same for the removal of a directory, which may wait for a disk.
 const REMOVAL: u64 = 50_000_000;
 
@@ -144,7 +144,7 @@ impl Waiting {
         self.take(number)
     }
 
-    /// The next change that is due.
+    /// The next change that is due, where all that happened until `now` has been held.
     pub(crate) fn due(&mut self, now: u64) -> Option<Held> {
         if self.held.len() > HELD_MAX {
             return self.all();
