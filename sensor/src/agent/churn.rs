@@ -212,65 +212,10 @@ fn is_reload(writer: &Actor) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::{
-        event::{Change, Content, FileClass, ProcessKey, Tier, Timestamp},
-        systemd::load_path::Serves,
-    };
+    use crate::agent::samples::{OBJECT, actor, change};
 
     const LINK: &str = "/run/systemd/generator/a.target.wants/b.service";
-
-    fn actor(tgid: u32, cgroup: &str) -> Actor {
-        let process = |tgid| Process {
-            cgroup: Some(cgroup.to_owned()),
-            ..Process::of_key(ProcessKey::new(tgid, 7), None, Timestamp::default())
-        };
-        Actor {
-            process: Arc::new(process(tgid)),
-            ancestry: vec![Arc::new(process(1))],
-        }
-    }
-
-    fn change(verb: Verb, path: &str, writer: Actor, unchanged: bool) -> Classified {
-        Classified {
-            change: Change {
-                verb,
-                path: path.to_owned(),
-                truncated: false,
-                from: None,
-                target: None,
-                object: OBJECT,
-                class: FileClass::DependencyLink,
-                unit: None,
-                truncates: false,
-                tier: Tier::Lsm,
-                writer,
-                on_behalf_of: None,
-                content: Some(Box::new(Content {
-                    unchanged,
-                    ..Content::default()
-                })),
-                between: None,
-                unseen: None,
-                packaging: None,
-            },
-            serves: Serves::System,
-            structural: false,
-            found: false,
-            outward: false,
-        }
-    }
-
-    const OBJECT: FileIdentity = FileIdentity {
-        device: 1,
-        inode: 2,
-        size: 0,
-        mode: 0o120_777,
-        nlink: 1,
-        uid: 0,
-    };
 
     fn told(churn: &mut Churn, change: Classified, time: u64) -> bool {
         matches!(churn.take(change, time, time, Some(&OBJECT)), Fate::Tell(_))

@@ -220,3 +220,57 @@ fn lands(change: &Classified) -> bool {
     let waits = [Verb::Create, Verb::Write, Verb::Rmdir, Verb::Mknod];
     !waits.contains(&change.change.verb)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::samples::{actor, change};
+
+    const UNIT: &str = "/etc/systemd/system/a.service";
+    const SHELL: u32 = 7;
+
+    /// A change that the process of `pid` makes.
+    fn by(pid: u32, verb: Verb) -> Classified {
+        change(verb, UNIT, actor(pid, "/user.slice"), false)
+    }
+
+    /// What is told of each, and when it happened.
+    fn told(waiting: &mut Waiting) -> Vec<(Verb, u64)> {
+        let held = std::iter::from_fn(|| waiting.all());
+        held.map(|held| (held.change.change.verb, held.time))
+            .collect()
+    }
+
+    #[test]
+    fn a_file_made_and_opened_by_two_calls_is_created_once() {
+        let mut waiting = Waiting::default();
+        waiting.hold(by(SHELL, Verb::Mknod), 1, 1);
+        // The guest stood still in between.
+        let opened = 1 + 60_000_000;
+        assert!(waiting.due(opened).is_none());
+        waiting.hold(by(SHELL, Verb::Write), opened, opened);
+        assert_eq!(told(&mut waiting), [(Verb::Create, 1)]);
+    }
+
+    #[test]
+    fn a_node_that_nobody_opens_is_told_as_what_it_is() {
+        let mut waiting = Waiting::default();
+        waiting.hold(by(SHELL, Verb::Mknod), 1, 1);
+        waiting.hold(by(SHELL + 1, Verb::Write), 2, 2);
+        assert_eq!(waiting.next_due(), Some(1 + OPENING));
+        let due = waiting.due(1 + OPENING).expect("due");
+        assert_eq!(due.change.change.verb, Verb::Mknod);
+        assert_eq!(told(&mut waiting), [(Verb::Write, 2)]);
+    }
+
+    #[test]
+    fn a_temporary_name_is_part_of_its_rename() {
+        let mut waiting = Waiting::default();
+        waiting.hold(by(SHELL, Verb::Create), 1, 1);
+        let mut rename = by(SHELL, Verb::Rename);
+        rename.change.from = Some(UNIT.to_owned());
+        rename.change.path = format!("{UNIT}.d");
+        waiting.hold(rename, 2, 2);
+        assert_eq!(told(&mut waiting), [(Verb::Rename, 2)]);
+    }
+}

@@ -24,6 +24,8 @@ mod processes;
 mod recent;
 mod requests;
 mod run;
+#[cfg(test)]
+mod samples;
 mod start;
 mod stream;
 mod streams;
