@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut sudoers = Sudoers::default();
     let includes = parse_into(&text, Path::new("/etc/sudoers"), &mut sudoers);
     assert!(includes.len() <= bytes.len());
-    let _ = (polkit::script(&text), polkit::pkla(&text));
+    let _ = (polkit::script(&text), polkit::pkla(&text), polkit::policy(&text));
     let _ = Acl::parse(bytes);
     let _ = baseline::read(bytes, None, true);
 });

@@ -12,7 +12,8 @@ pub(super) static UNITS: Rule = Rule {
     is_analytic: false,
     severity: "high when it holds for everybody; medium for groups and users; low where it is limited to some \
                units; informational when the file is a package's",
-    explanation: "`manage-units` lets a user start transient units: that is any command, as root.",
+    explanation: "`manage-units` lets a user start transient units: that is any command, as root. So do pkexec's \
+                  `policykit.exec`, `machine1.host-shell`, and portable services.",
     check: "Does the rule test the unit and the verb? Who is in the group?",
     silence: "Test `action.lookup(\"unit\")` and `action.lookup(\"verb\")` in the rule.",
 };

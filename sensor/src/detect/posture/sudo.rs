@@ -11,8 +11,8 @@ pub(super) static UNITS: Rule = Rule {
     title: "sudo lets somebody run units as root",
     techniques: &[T1548_003, T1543_002, T1053_006],
     is_analytic: false,
-    severity: "high for systemctl or systemd-run with any arguments and without a password, for everybody or a user; \
-               medium for the same with a password, for patterns in the arguments, and for every command without a \
+    severity: "high for systemctl or systemd-run with any arguments, and for commands that name a directory of \
+               systemd, without a password, for everybody or a user; medium for the same with a password, for patterns in the arguments, and for every command without a \
                password; low for verbs that only show, which a pager turns into a shell; informational for every \
                command with a password, and for fixed verbs and units",
     explanation: "Whoever may run `systemctl link`, `edit` or `start`, or `systemd-run`, runs anything as root, \
@@ -22,13 +22,27 @@ pub(super) static UNITS: Rule = Rule {
 };
 
 /// Programs that make a manager run things.
-const RUNNERS: [&str; 6] = [
+const RUNNERS: [&str; 7] = [
     "systemctl",
     "systemd-run",
+    "run0",
     "busctl",
     "machinectl",
     "systemd-nspawn",
     "portablectl",
+];
+/// Programs that only read what they are given.
+const READS: [&str; 10] = [
+    "cat",
+    "ls",
+    "stat",
+    "head",
+    "tail",
+    "grep",
+    "diff",
+    "file",
+    "wc",
+    "sha256sum",
 ];
 /// Verbs of systemctl that show.
 const SHOWS: [&str; 9] = [
@@ -43,14 +57,26 @@ const SHOWS: [&str; 9] = [
     "is-failed",
 ];
 /// Verbs that act on units that are there.
-const ACTS: [&str; 7] = [
+const ACTS: [&str; 19] = [
     "start",
     "stop",
     "restart",
     "reload",
     "try-restart",
+    "condrestart",
     "reload-or-restart",
+    "try-reload-or-restart",
+    "force-reload",
     "reset-failed",
+    "kill",
+    "enable",
+    "disable",
+    "reenable",
+    "preset",
+    "mask",
+    "unmask",
+    "daemon-reload",
+    "daemon-reexec",
 ];
 
 pub(super) fn all(inventory: &Inventory, results: &mut Vec<Posture>) {
@@ -157,7 +183,13 @@ fn severity_of(allowed: &Allowed, no_password: bool) -> Option<Severity> {
         };
     }
     if !runs_units(command) {
-        return None;
+        let name = command.rsplit('/').next().unwrap_or(command);
+        let writes = !READS.contains(&name);
+        return if writes && allowed.arguments.as_deref().is_some_and(names_units) {
+            either(Severity::High, Severity::Medium)
+        } else {
+            None
+        };
     }
     let name = command.rsplit('/').next().unwrap_or(command);
     let Some(arguments) = &allowed.arguments else {
@@ -168,11 +200,14 @@ fn severity_of(allowed: &Allowed, no_password: bool) -> Option<Severity> {
         return either(Severity::Low, Severity::Informational);
     }
     let pattern = arguments.contains(['*', '?', '[']) || arguments.starts_with('^');
+    let arguments = arguments.trim_start_matches('^');
     let mut words = arguments.split_whitespace();
     let verb = words
         .find(|word| !word.starts_with('-'))
         .unwrap_or_default();
-    if name != "systemctl" || !(SHOWS.contains(&verb) || ACTS.contains(&verb)) {
+    // `enable /tmp/x.service` links it.
+    let by_path = words.any(|word| word.contains('/'));
+    if name != "systemctl" || by_path || !(SHOWS.contains(&verb) || ACTS.contains(&verb)) {
         return either(Severity::High, Severity::Medium);
     }
     if pattern {
@@ -183,6 +218,12 @@ fn severity_of(allowed: &Allowed, no_password: bool) -> Option<Severity> {
         return either(Severity::Low, Severity::Informational);
     }
     Some(Severity::Informational)
+}
+
+/// Whether arguments name a place that a manager reads: what writes there makes a unit.
+fn names_units(arguments: &str) -> bool {
+    let places = ["/etc/systemd", "/lib/systemd", "/run/systemd"];
+    places.iter().any(|place| arguments.contains(place))
 }
 
 /// Whether a path, a directory with its slash, or a pattern can be one of the programs.
@@ -298,6 +339,44 @@ mod tests {
             ("sudoedit", Some("/etc/systemd/system/*"), true, Some(High)),
             ("sudoedit", Some("/etc/hosts"), true, None),
             ("/usr/bin/apt", None, true, None),
+            (
+                "/usr/bin/systemctl",
+                Some("daemon-reload"),
+                true,
+                Some(Informational),
+            ),
+            (
+                "/usr/bin/systemctl",
+                Some("enable /tmp/x.service"),
+                true,
+                Some(High),
+            ),
+            (
+                "/usr/bin/systemctl",
+                Some(r"^restart (a|b)\.service$"),
+                true,
+                Some(Medium),
+            ),
+            (
+                "/usr/bin/tee",
+                Some("/etc/systemd/system/x.service"),
+                true,
+                Some(High),
+            ),
+            (
+                "/bin/cp",
+                Some("* /usr/lib/systemd/system/"),
+                false,
+                Some(Medium),
+            ),
+            ("/usr/bin/tee", Some("/var/log/x"), true, None),
+            (
+                "/usr/bin/cat",
+                Some("/etc/systemd/system/x.service"),
+                true,
+                None,
+            ),
+            ("/usr/bin/run0", None, true, Some(High)),
         ] {
             let found = severity(command, arguments, free);
             assert_eq!(found, expected, "{command} {arguments:?} {free}");

@@ -49,9 +49,7 @@ pub fn collect(root: &Root, paths: &LoadPaths) -> Inventory {
     let rules = inventory.sudo.files.iter();
     let rules = rules.chain(inventory.polkit.iter().map(|file| &file.path));
     inventory.rules = rules.map(|path| files.facts(path)).collect();
-    let directories = polkit::DIRECTORIES
-        .iter()
-        .map(|path| files.facts(Path::new(path)));
+    let directories = polkit::directories().map(|path| files.facts(Path::new(path)));
     let directories = directories.filter(|facts| facts.trace.found().is_some());
     inventory.rules.extend(directories);
     places::collect(&mut files, paths, &mut inventory);
