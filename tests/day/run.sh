@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 . ./lib.sh
 
 stage prepare 60
-work=/var/tmp/day
+work=/srv/day
 mkdir $work
 cd $work
 deb daily 1
