@@ -11,8 +11,8 @@ use jiff::tz::TimeZone;
 use super::text;
 use super::words::HealthMessage;
 use crate::event::{
-    Actor, Body, Cause, Change, Event, Exec, Executable, Exit, Finding, Grade, Health, LinkKind,
-    Manager, Process, ProcessKey, Severity, Shipped, SystemdContext, Timestamp, TriggerType, Verb,
+    Actor, Body, Event, Exec, Executable, Exit, Grade, Health, Manager, Process, ProcessKey,
+    SystemdContext, Timestamp, TriggerType,
 };
 
 /// Widest command line, in characters.
@@ -26,7 +26,9 @@ const SENTENCE_WIDTH: usize = 300;
 
 mod activation;
 mod chain;
+mod change;
 mod content;
+mod finding;
 mod intent;
 mod posture;
 mod request;
@@ -293,130 +295,12 @@ impl Line<'_> {
         self.chain(&exit.process, &exit.ancestry);
     }
 
-    fn change(&mut self, change: &Change) {
-        self.verb(sgr::YELLOW, did(change.verb));
-        if change.truncated {
-            self.push("…");
-        }
-        self.paint(sgr::BOLD, |out| text::push(out, &change.path, PATH_WIDTH));
-        if let Some(target) = &change.target {
-            self.push(" to ");
-            self.foreign(target, PATH_WIDTH);
-        }
-        if let Some(from) = &change.from {
-            self.push(" from ");
-            self.foreign(from, PATH_WIDTH);
-        }
-        if let Some(content) = &change.content {
-            self.content(content);
-        }
-        self.packaging(change);
-        self.by(&change.writer);
-        if let Some(of) = &change.on_behalf_of {
-            self.on_behalf_of(of);
-        }
-        if let Some(between) = change.between {
-            self.push(", after ");
-            self.minute(between.after);
-        }
-    }
-
-    /// `  nobody seen writing it`, `  package x, as shipped`.
-    fn packaging(&mut self, change: &Change) {
-        if let Some(unseen) = change.unseen {
-            let word = if unseen.restored {
-                "  changed and restored, nobody seen"
-            } else {
-                "  nobody seen writing it"
-            };
-            self.paint(sgr::ALARM, |out| out.push_str(word));
-        }
-        let Some(packaging) = &change.packaging else {
-            return;
-        };
-        let (owner, transaction) = (&packaging.owner, &packaging.transaction);
-        let installed = transaction.as_ref().and_then(|run| run.package.as_ref());
-        let Some(name) = owner.as_ref().map(|owner| &owner.package).or(installed) else {
-            return;
-        };
-        self.push("  package ");
-        self.foreign(name, PATH_WIDTH);
-        match owner.as_ref().map(|owner| owner.shipped) {
-            Some(Shipped::Same) => self.push(", as shipped"),
-            Some(Shipped::Different) => {
-                self.paint(sgr::YELLOW, |out| out.push_str(", not as shipped"));
-            }
-            _ => {}
-        }
-    }
-
     fn by(&mut self, actor: &Actor) {
         self.push("  by ");
         if actor.process.key == ProcessKey::default() {
             return self.push("?");
         }
         self.chain(&actor.process, &actor.ancestry);
-    }
-
-    fn finding(&mut self, event: &Event, finding: &Finding) {
-        let sgr = match finding.severity {
-            Severity::Critical | Severity::High => sgr::ALARM,
-            Severity::Medium => sgr::YELLOW,
-            Severity::Low | Severity::Informational => sgr::BOLD,
-        };
-        self.verb(sgr, "FINDING");
-        let severity = finding.severity.as_str();
-        self.paint(sgr, |out| {
-            out.push_str(severity);
-            out.push_str(": ");
-            text::push(out, &finding.title, SENTENCE_WIDTH);
-        });
-        put(
-            &mut self.out,
-            format_args!("  [{}, {}]", finding.rule.id, finding.grade.as_str()),
-        );
-        if finding.cause.is_empty() {
-            self.push("\n  ");
-            self.foreign(&finding.message, SENTENCE_WIDTH);
-        }
-        let told = |cause: &&Cause| cause.link != LinkKind::Spawned;
-        for cause in finding.cause.iter().filter(told) {
-            self.link(event.time, cause);
-        }
-        if finding.systemd.is_none() && !finding.cause.is_empty() {
-            return; // nothing ran yet
-        }
-        let spawned = finding.cause.iter().find(|cause| !told(cause));
-        let grade = spawned.map_or(Grade::Certain, |cause| cause.grade);
-        let time = spawned.map(|cause| cause.time).or(finding.process.executed);
-        self.link_start(event.time, time.unwrap_or_default(), "ran");
-        self.ran(
-            &finding.process,
-            &finding.ancestry,
-            finding.systemd.as_ref(),
-        );
-        self.grade(grade);
-    }
-
-    fn link(&mut self, now: Timestamp, cause: &Cause) {
-        self.link_start(now, cause.time, cause.link.as_str());
-        let file = cause.file.as_ref().map(|file| file.path.as_str());
-        if let Some(request) = &cause.request {
-            self.foreign(&request.method, PATH_WIDTH);
-            self.push(" ");
-        }
-        match (file, cause.unit.as_deref()) {
-            (Some(path), _) => self.paint(sgr::BOLD, |out| text::push(out, path, PATH_WIDTH)),
-            (None, Some(unit)) => self.paint(sgr::CYAN, |out| text::push(out, unit, PATH_WIDTH)),
-            (None, None) if cause.request.is_some() => {}
-            (None, None) => self.push("?"),
-        }
-        if let Some(actor) = &cause.actor {
-            self.by(actor);
-        } else if cause.link != LinkKind::Fired {
-            self.push("  by ?");
-        }
-        self.grade(cause.grade);
     }
 
     /// Date and time without seconds.
@@ -432,21 +316,6 @@ impl Line<'_> {
             }
             None => out.push('?'),
         });
-    }
-
-    /// A link's line up to its object. A link of another day shows its date instead of
-    /// milliseconds.
-    fn link_start(&mut self, now: Timestamp, time: Timestamp, verb: &str) {
-        self.push("\n  ");
-        let zone = &self.style.zone;
-        match (civil(now, zone), civil(time, zone)) {
-            (Some(today), Some(then)) if today.date() != then.date() => {
-                self.minute(time);
-                self.push("  ");
-            }
-            _ => self.time(time),
-        }
-        self.verb(sgr::BOLD, verb);
     }
 
     /// A grade is worth a word when it is not the best.
@@ -467,21 +336,6 @@ impl Line<'_> {
         };
         self.verb(sgr, verb);
         self.foreign(&HealthMessage(health).to_string(), SENTENCE_WIDTH);
-    }
-}
-
-/// The verb of a change as its column says it.
-fn did(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Create | Verb::Mkdir | Verb::Mknod => "created",
-        Verb::Write => "wrote",
-        Verb::Rename => "renamed",
-        Verb::Link | Verb::Symlink => "linked",
-        Verb::Unlink | Verb::Rmdir => "removed",
-        Verb::Setattr => "altered",
-        Verb::Closed => "wrote",
-        Verb::Mount => "mounted",
-        Verb::Load => "loaded",
     }
 }
 

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use super::*;
 use crate::detect::catalogue::TIMER_RAN_CHANGED_UNIT;
 use crate::event::{
-    CauseFile, FileClass, FileIdentity, LossCount, Origin, ProcessKey, Tier, Trigger,
+    Cause, CauseFile, Change, FileClass, FileIdentity, Finding, LinkKind, LossCount, Origin,
+    ProcessKey, Severity, Tier, Trigger, Verb,
 };
 
 /// 2026-11-22 14:02:10.020 UTC.
