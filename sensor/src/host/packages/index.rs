@@ -109,7 +109,7 @@ impl Index {
         if self.is_stale(1, &status) | self.is_stale(2, &updates) {
             self.status.clear();
             let mut files = vec![status];
-            let mut journal: Vec<PathBuf> = entries(&updates).map(|(path, _)| path).collect();
+            let mut journal: Vec<PathBuf> = entries(&updates).map(|entry| entry.path()).collect();
             journal.sort();
             files.extend(journal);
             for file in files {
@@ -156,9 +156,12 @@ impl Index {
     fn find_lists(&mut self) {
         self.unread.clear();
         let mut there = HashSet::new();
-        for (path, meta) in entries(&self.info).take(16 * PACKAGES_MAX) {
-            let name = path.file_name().and_then(|name| name.to_str());
-            let Some(name) = name.and_then(|name| name.strip_suffix(".list")) else {
+        for entry in entries(&self.info).take(16 * PACKAGES_MAX) {
+            let name = entry.file_name();
+            let name = name.to_str().and_then(|name| name.strip_suffix(".list"));
+            // Most files there are others: only of lists more than the name is asked for.
+            let Some((name, meta)) = name.and_then(|name| Some((name, entry.metadata().ok()?)))
+            else {
                 continue;
             };
             let (name, stamp): (Arc<str>, _) = (name.into(), FileStamp::of(&meta));
@@ -237,9 +240,8 @@ impl Index {
     }
 }
 
-fn entries(dir: &Path) -> impl Iterator<Item = (PathBuf, fs::Metadata)> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
+fn entries(dir: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(dir).into_iter().flatten().flatten()
 }
 
 fn hash(path: &[u8]) -> u32 {
