@@ -12,7 +12,8 @@ use whodunit_common::{
 
 use crate::kernel;
 
-/// Changes and managers' children: what bulk traffic must not drown.
+/// Changes and managers' children: what bulk traffic must not drown. The agent says how large this
+/// ring and the next one are.
 #[map]
 pub(crate) static PRIORITY: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 

@@ -14,6 +14,11 @@ use crate::{
 
 /// How long a turn takes at most, in nanoseconds, but for the last of its records.
 const TURN: u64 = 10_000_000;
+/// How long the rings fill while records are handled, in nanoseconds: changes come faster than they
+/// can be looked at.
+const FILLING: u64 = 2_000_000;
+/// Most records of one batch: the events of fanotify wait for them.
+const RECORDS_MAX: usize = 32_768;
 
 /// What was taken from the kernel's queues and is not handled yet.
 #[derive(Debug, Default)]
@@ -22,6 +27,10 @@ pub(super) struct Batch {
     files: VecDeque<FileEvent>,
     /// When `files` were read, in nanoseconds since boot.
     read: u64,
+    /// When the rings were emptied last, in nanoseconds since boot.
+    emptied: u64,
+    /// How many records this batch has had.
+    count: usize,
     /// Whether more waits in the kernel.
     more: bool,
     /// Where they are read into.
@@ -82,6 +91,9 @@ impl Agent {
     /// What is due between two records. Says whether the time is over.
     fn between(&mut self, until: u64) -> bool {
         let now = self.facts.now().boot;
+        if now >= self.batch.emptied.saturating_add(FILLING) && self.batch.count < RECORDS_MAX {
+            self.empty_rings(now);
+        }
         if self.activations.next_due().is_some_and(|due| due <= now) {
             self.judge_due();
         }
@@ -101,9 +113,18 @@ impl Agent {
             None => false,
         };
         batch.read = self.facts.now().boot;
-        self.rings.take(&mut batch.taken, &mut batch.errors);
-        batch.records.extend(batch.taken.drain(..));
         batch.files.extend(batch.events.drain(..));
+        batch.count = 0;
+        self.empty_rings(self.batch.read);
+    }
+
+    /// Takes what is in the rings behind what waits here.
+    fn empty_rings(&mut self, now: u64) {
+        let batch = &mut self.batch;
+        batch.emptied = now;
+        self.rings.take(&mut batch.taken, &mut batch.errors);
+        batch.count += batch.taken.len();
+        batch.records.extend(batch.taken.drain(..));
         for error in batch.errors.drain(..) {
             log::warn!("{error}");
             self.lost += 1;

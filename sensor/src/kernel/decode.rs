@@ -353,7 +353,11 @@ fn strings(bytes: &[u8]) -> Vec<String> {
     if bytes.is_empty() {
         return Vec::new();
     }
-    bytes.split(|&byte| byte == 0).map(text).collect()
+    let parts = || bytes.split(|&byte| byte == 0);
+    // They are kept for as long as their process is known: no room for more.
+    let mut found = Vec::with_capacity(parts().count());
+    found.extend(parts().map(text));
+    found
 }
 
 fn components<const N: usize>(path: &PathBytes<N>) -> PathSeen {

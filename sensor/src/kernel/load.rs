@@ -276,8 +276,11 @@ fn open(offsets: &Offsets) -> Result<Ebpf, LoadError> {
             "its BTF has no task_struct.start_boottime".into(),
         ));
     }
+    let ring = ring_size();
     EbpfLoader::new()
         .override_global("OFFSETS", offsets, true)
+        .map_max_entries("PRIORITY", ring)
+        .map_max_entries("BULK", ring)
         .load(OBJECT)
         .map_err(|error| match &error {
             EbpfError::MapError(MapError::CreateError { io_error, .. })
@@ -287,6 +290,16 @@ fn open(offsets: &Offsets) -> Result<Ebpf, LoadError> {
             }
             _ => LoadError::Unsupported(chain(&error)),
         })
+}
+
+/// How large a ring is, in bytes: as many records come at a time as there are processors.
+fn ring_size() -> u32 {
+    const EACH: u32 = 1 << 20;
+    let processors = aya::util::nr_cpus()
+        .ok()
+        .and_then(|count| u32::try_from(count).ok());
+    let processors = processors.unwrap_or(4).clamp(2, 16);
+    EACH * processors.next_power_of_two()
 }
 
 /// Whether LSM programs would be called: `bpf` is among the active security modules.

@@ -12,8 +12,10 @@ use crate::event::{Origin, Process, ProcessKey, SystemdContext};
 pub struct Limits {
     /// Most processes, living and ended.
     pub entries: usize,
-    /// How long an ended process is kept for late events, in nanoseconds, if nothing descends
-    /// from it.
+    /// Most ended processes that are kept for late events if nothing descends from them: more than
+    /// the queues of the kernel have room for.
+    pub late: usize,
+    /// How long they are kept, in nanoseconds.
     pub retain: u64,
     /// Longest ancestry given out.
     pub depth: usize,
@@ -25,6 +27,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             entries: 16_384,
+            late: 6144,
             retain: 30_000_000_000,
             depth: 32,
             tick: 10_000_000,
@@ -65,7 +68,7 @@ struct Entry {
 /// The process table.
 ///
 /// An ended process stays while a known process descends from it, so that ancestry survives
-/// exits; others go after [`Limits::retain`]. When the table is full, those that ended go at once:
+/// exits; others go after [`Limits::retain`], or when there are more than [`Limits::late`]. When the table is full, those that ended go at once:
 /// first those that nothing descends from, so that a flood of short lives costs nobody his
 /// ancestors, then the others, and those are counted. When nothing has ended, the oldest go.
 #[derive(Debug, Default)]
@@ -105,7 +108,10 @@ impl Table {
             return;
         }
         self.adopt(spawner, 1);
-        self.by_pid.entry(key.tgid).or_default().push(Entry {
+        // Hardly a pid is used twice: no room for more.
+        let entries = self.by_pid.entry(key.tgid);
+        let entries = entries.or_insert_with(|| Vec::with_capacity(1));
+        entries.push(Entry {
             known,
             ended: false,
             kept: false,
@@ -211,7 +217,8 @@ impl Table {
     /// Forgets what ended long ago and what is too much.
     fn prune(&mut self, now: u64) {
         while let Some(&(time, key)) = self.ended.front() {
-            if time.saturating_add(self.limits.retain) >= now && !self.is_full() {
+            let is_late = time.saturating_add(self.limits.retain) < now;
+            if !is_late && !self.is_full() && self.ended.len() <= self.limits.late {
                 break;
             }
             self.ended.pop_front();
@@ -328,6 +335,23 @@ mod tests {
         table.end(&ProcessKey::new(10, 100), 210);
         table.insert(process(12, 9_000, Some((11, 200))), 9_000);
         assert_eq!(pids(&table, (12, 9_000)), [11, 10, 1]);
+    }
+
+    #[test]
+    fn a_flood_of_short_lives_takes_little_room() {
+        let mut table = Table::new(Limits {
+            late: 20,
+            ..Limits::default()
+        });
+        table.insert(process(1, 1, None), 1);
+        for n in 2..1000u32 {
+            let start = u64::from(n);
+            table.insert(process(n, start, Some((1, 1))), start);
+            table.end(&ProcessKey::new(n, start), start);
+            assert!(table.stats().entries <= 1 + 20 + 2);
+        }
+        assert!(table.get(&ProcessKey::new(985, 985)).is_some());
+        assert_eq!(table.stats().forced, 0);
     }
 
     #[test]
