@@ -104,6 +104,7 @@ impl Agent {
                 };
                 self.stream
                     .tell(self.facts.now(), Body::Health(Health::Loss(vec![loss])));
+                self.recheck.lost();
                 self.survey();
             }
         }
@@ -388,6 +389,7 @@ impl Agent {
         change.on_behalf_of = asked.map(Box::new);
         self.health_check(&mut change);
         self.recent.tell(&change.path, time);
+        self.recheck.tell(&change);
         self.suspects.account(&change);
         let told = self.facts.time(time);
         change.packaging = self.packages.packaging(&change, told, &self.facts.mounts);

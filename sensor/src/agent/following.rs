@@ -64,7 +64,7 @@ impl Agent {
     }
 
     /// Whether a path is that of a drop-in or dependency directory.
-    fn holds_parts(&self, path: &Path) -> bool {
+    pub(super) fn holds_parts(&self, path: &Path) -> bool {
         let place = self.watching.paths.classify(&path.to_string_lossy());
         place.is_some_and(|place| {
             place.class == FileClass::Directory

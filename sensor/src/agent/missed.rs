@@ -226,7 +226,7 @@ impl Agent {
 }
 
 /// The removal of a file that nobody saw.
-fn removal(name: &str, known: &KnownFile, between: Between) -> Classified {
+pub(super) fn removal(name: &str, known: &KnownFile, between: Between) -> Classified {
     let previous = match &known.content {
         Content::Sha256(sha256) => Some(sha256.clone()),
         Content::Link(_) | Content::Unknown => None,

@@ -22,6 +22,7 @@ mod pace;
 mod packages;
 mod processes;
 mod recent;
+mod recheck;
 mod requests;
 mod run;
 #[cfg(test)]
@@ -67,6 +68,7 @@ use pace::Step;
 use packages::PackageManagers;
 use processes::Cgroups;
 use recent::Recent;
+use recheck::Recheck;
 use requests::Requests;
 use stream::Stream;
 use turn::Batch;
@@ -103,6 +105,7 @@ pub(crate) struct Agent {
     loaded: Loaded,
     leading: Leading,
     recent: Recent,
+    recheck: Recheck,
     /// Whether units changed since it was last found out what timed ones rest on.
     targets_due: bool,
     /// Paths below which it was asked which places exist, and when that was found out last.
@@ -182,6 +185,13 @@ impl Agent {
         if losses.iter().any(|loss| requests.contains(&loss.kind)) {
             self.requests_lost();
         }
+        if losses
+            .iter()
+            .any(|loss| loss.stage == "kernel" && loss.kind == "change")
+        {
+            self.recheck.lost();
+        }
+        self.begin_recheck();
         if !losses.is_empty() {
             self.lost += losses
                 .iter()
@@ -208,6 +218,9 @@ impl Agent {
         self.tell_due();
         self.survey_now();
         self.look_into_new();
+        if self.recheck.is_busy() {
+            self.step_recheck(self.facts.now().boot.saturating_add(SLICE));
+        }
         if self.watching.targets.is_busy() {
             self.refresh_mounts();
             let until = self.facts.now().boot.saturating_add(SLICE);
@@ -218,7 +231,7 @@ impl Agent {
 
     /// How long until there is something to do.
     pub(crate) fn next_due(&self) -> Option<Duration> {
-        let busy = self.watching.targets.is_busy();
+        let busy = self.watching.targets.is_busy() || self.recheck.is_busy();
         let due = [
             self.held.next_due(),
             self.activations.next_due(),

@@ -22,6 +22,8 @@ struct Entry {
     seen: u64,
     /// Nanoseconds since boot.
     read_at: Option<u64>,
+    /// Whether the name was removed since.
+    gone: bool,
 }
 
 /// What was last known under each name, bounded in names and bytes: the ones longest not seen go
@@ -63,6 +65,23 @@ impl Table {
         all.map(|(path, entry)| (path.as_ref(), &entry.known))
     }
 
+    /// The names that are there, as far as is known.
+    pub(super) fn standing(&self) -> impl Iterator<Item = &Path> {
+        let standing = self.by_path.iter().filter(|(_, entry)| !entry.gone);
+        standing.map(|(path, _)| path.as_ref())
+    }
+
+    pub(super) fn is_standing(&self, path: &Path) -> bool {
+        self.by_path.get(path).is_some_and(|entry| !entry.gone)
+    }
+
+    /// A name was removed.
+    pub(super) fn removed(&mut self, path: &Path) {
+        if let Some(entry) = self.by_path.get_mut(path) {
+            entry.gone = true;
+        }
+    }
+
     /// When what is known was read, in nanoseconds since boot.
     pub(super) fn read_at(&self, path: &Path) -> Option<u64> {
         self.by_path.get(path)?.read_at
@@ -90,6 +109,7 @@ impl Table {
             known,
             seen,
             read_at,
+            gone: false,
         };
         self.by_path.insert(path, entry);
         while self.by_path.len() > self.files_max || self.bytes > self.bytes_max {
@@ -107,8 +127,9 @@ impl Table {
     pub(super) fn renamed(&mut self, from: &Path, to: &Path) {
         let below = (Bound::Included(from), Bound::Unbounded);
         let below = self.by_path.range::<Path, _>(below);
+        let below = below.take_while(|(path, _)| path.starts_with(from));
+        let old: Vec<Arc<Path>> = below.clone().map(|(path, _)| Arc::clone(path)).collect();
         let moved: Vec<(PathBuf, Known)> = below
-            .take_while(|(path, _)| path.starts_with(from))
             .filter_map(|(path, entry)| {
                 let rest = path.strip_prefix(from).ok()?;
                 let path = if rest.as_os_str().is_empty() {
@@ -119,6 +140,9 @@ impl Table {
                 Some((path, entry.known.clone()))
             })
             .collect();
+        for path in old {
+            self.removed(&path);
+        }
         for (path, known) in moved {
             if !self.by_path.contains_key(path.as_path()) {
                 self.put(&path, known);

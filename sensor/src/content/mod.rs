@@ -199,12 +199,23 @@ impl Contents {
     /// A name was removed. What was last known under it is kept, to be compared with the next
     /// file of that name, and told.
     /// `None` when nothing was.
-    #[must_use]
-    pub fn removed(&self, path: &Path) -> Option<Content> {
+    pub fn removed(&mut self, path: &Path) -> Option<Content> {
+        self.table.removed(path);
         Some(Content {
             previous_sha256: Some(self.previous(path)?),
             ..Content::default()
         })
+    }
+
+    /// All names of which something is known that were not removed, as far as was told.
+    pub fn standing(&self) -> impl Iterator<Item = &Path> {
+        self.table.standing()
+    }
+
+    /// Whether something is known of a name that was not removed, as far as was told.
+    #[must_use]
+    pub fn is_standing(&self, path: &Path) -> bool {
+        self.table.is_standing(path)
     }
 
     /// A file or directory got another name. To be called before [`Contents::capture`] of the new
