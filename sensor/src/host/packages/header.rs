@@ -4,6 +4,8 @@
 /// Most entries and most bytes of data that rpm itself takes (`hdrchkTags`, `hdrchkData`).
 const ENTRIES_MAX: usize = 0xffff;
 const DATA_MAX: usize = 256 << 20;
+/// Most directories of one package.
+const DIRECTORIES_MAX: usize = 1 << 18;
 /// Bytes of an entry of the index.
 const ENTRY: usize = 16;
 
@@ -112,6 +114,31 @@ impl<'a> Header<'a> {
             digest: self.string(FILE_DIGESTS, number).unwrap_or_default(),
             installed: state.is_none_or(|state| state == 0),
         })
+    }
+
+    /// The paths of its files, in their order.
+    pub fn paths(&self) -> impl Iterator<Item = Vec<u8>> + use<'a> {
+        let directories: Vec<&[u8]> = self.strings(DIR_NAMES).take(DIRECTORIES_MAX).collect();
+        let header = *self;
+        let indexes = self.entry(DIR_INDEXES);
+        self.strings(BASE_NAMES)
+            .enumerate()
+            .map_while(move |(which, name)| {
+                let (at, count) = indexes?;
+                (which < count).then_some(())?;
+                let index = number(header.data, at.checked_add(which.checked_mul(4)?)?)?;
+                let directory = directories.get(usize::try_from(index).ok()?)?;
+                Some([directory, name].concat())
+            })
+    }
+
+    /// The texts of a tag.
+    fn strings(&self, tag: u32) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let found = self.entry(tag);
+        let (data, count) = found
+            .and_then(|(at, count)| Some((self.data.get(at..)?, count)))
+            .unwrap_or_default();
+        data.split(|&byte| byte == 0).take(count)
     }
 
     /// Where the data of a tag is, and how many values it has.

@@ -244,7 +244,7 @@ fn entries(dir: &Path) -> impl Iterator<Item = fs::DirEntry> {
     fs::read_dir(dir).into_iter().flatten().flatten()
 }
 
-fn hash(path: &[u8]) -> u32 {
+pub(super) fn hash(path: &[u8]) -> u32 {
     let mut hasher = DefaultHasher::new();
     path.hash(&mut hasher);
     // The lower half is as good as the whole.

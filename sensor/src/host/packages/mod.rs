@@ -6,7 +6,7 @@
 mod header;
 mod index;
 mod lists;
-mod rpm;
+pub mod rpm;
 mod status;
 mod unpacking;
 
@@ -20,7 +20,7 @@ use crate::event::{PackageFile, Shipped};
 pub use header::{Algorithm, Header, HeaderFile};
 use index::Index;
 pub use lists::{Diversion, digest_of, diversions, paths};
-use rpm::Rpm;
+use rpm::{Rpm, Sums};
 pub use status::{Stanza, stanzas};
 
 /// An MD5 digest, by which dpkg knows files. Good enough against accidents, not against somebody
@@ -76,7 +76,12 @@ impl Packages {
     /// Reads at most `count` more lists ahead of the first question. Says whether more is to be read.
     pub fn read_ahead(&mut self, count: usize) -> bool {
         let more = self.index.refresh(Some(count));
-        self.noted(more).unwrap_or(false)
+        let debs = self.noted(more).unwrap_or(false);
+        let rpms = self.rpm.read_ahead(count).unwrap_or_else(|error| {
+            self.gap = Some(format!("the database of packages: {error}"));
+            false
+        });
+        debs || rpms
     }
 
     /// Whether there is a database of a kind that is read.
@@ -110,7 +115,7 @@ impl Packages {
         spellings.extend(sbin.map(|name| format!("/usr/sbin/{name}").into_bytes()));
         for spelling in spellings {
             let path = Path::new(OsStr::from_bytes(&spelling));
-            match self.rpm.owner(path, md5, sha256) {
+            match self.rpm.owner(path, Sums { md5, sha256 }) {
                 Ok(None) => {}
                 Ok(found) => return found,
                 Err(error) => {
@@ -165,8 +170,12 @@ impl Packages {
 
     /// What could not be read, once.
     pub fn take_gap(&mut self) -> Option<String> {
-        if self.index.is_full() && !std::mem::replace(&mut self.said_full, true) {
+        let full = self.index.is_full() || self.rpm.is_full();
+        if full && !std::mem::replace(&mut self.said_full, true) {
             self.gap = Some("packages have more files than are kept in memory".to_owned());
+        }
+        if let Some(error) = self.rpm.take_gap() {
+            self.gap = Some(format!("the database of packages: {error}"));
         }
         self.gap.take()
     }
