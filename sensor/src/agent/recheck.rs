@@ -34,6 +34,14 @@ pub(super) struct Recheck {
 }
 
 impl Recheck {
+    /// Nothing was lost before `now`.
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self {
+            calm: now,
+            ..Self::default()
+        }
+    }
+
     /// Changes were lost.
     pub(super) fn lost(&mut self) {
         self.since.get_or_insert(self.calm);
@@ -219,8 +227,7 @@ mod tests {
 
     #[test]
     fn it_waits_until_nothing_is_lost() {
-        let mut recheck = Recheck::default();
-        assert!(!recheck.is_due(at(1)));
+        let mut recheck = Recheck::new(at(1));
         recheck.lost();
         assert!(!recheck.is_due(at(2)), "something was lost since");
         recheck.lost();
