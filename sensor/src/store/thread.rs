@@ -1,9 +1,8 @@
 //! The thread that writes: the loop hands notes over and never waits for the disk.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{
-    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, channel, sync_channel,
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,6 +16,8 @@ use crate::event::LossCount;
 pub const LAZY: Duration = Duration::from_secs(10);
 /// Notes that may wait for the thread; what comes then is dropped and counted.
 const QUEUE: usize = 2048;
+/// So many times that, if it is a change or a request: who made a unit is not known otherwise.
+const LASTING: usize = 8;
 /// Most notes of one transaction, and of those kept while the disk refuses them.
 const BATCH: usize = 1024;
 /// How long after a refusal it is tried again.
@@ -29,7 +30,9 @@ const TIDY_NOTES: usize = 4096;
 /// The store of a running agent.
 #[derive(Debug)]
 pub struct Store {
-    sender: SyncSender<Note>,
+    sender: Sender<Note>,
+    /// Notes that may wait.
+    queue: usize,
     shared: Arc<Shared>,
     done: Receiver<()>,
 }
@@ -37,6 +40,8 @@ pub struct Store {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
+    /// How many notes wait for the thread.
+    waiting: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -77,7 +82,7 @@ impl Store {
     }
 
     pub(super) fn spawn_with_queue(database: Database, queue: usize) -> std::io::Result<Self> {
-        let (sender, receiver) = sync_channel(queue);
+        let (sender, receiver) = channel();
         let (finished, done) = channel();
         let shared = Arc::new(Shared::default());
         let writer = Writer {
@@ -99,6 +104,7 @@ impl Store {
             })?;
         Ok(Self {
             sender,
+            queue,
             shared,
             done,
         })
@@ -106,10 +112,15 @@ impl Store {
 
     /// Hands a note over. When there is no room it is dropped and counted.
     pub fn keep(&self, note: Note) {
-        if let Err(TrySendError::Full(note) | TrySendError::Disconnected(note)) =
-            self.sender.try_send(note)
-        {
-            self.shared.drop_note(note.kind());
+        let lasting = matches!(note, Note::Change(_) | Note::Request(_));
+        let room = self.queue * if lasting { LASTING } else { 1 };
+        // Nobody else sends: it can only become less.
+        if self.shared.waiting.load(Ordering::Relaxed) >= room {
+            return self.shared.drop_note(note.kind());
+        }
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.sender.send(note) {
+            self.shared.drop_note(error.0.kind());
         }
     }
 
@@ -138,6 +149,7 @@ impl Store {
             sender,
             shared,
             done,
+            ..
         } = self;
         shared.state().closing = true;
         drop(sender);
@@ -219,6 +231,7 @@ impl Writer {
     }
 
     fn wait_for_company(&mut self, note: Note) {
+        self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
         if self.waiting.is_empty() {
             self.since = Instant::now();
         }

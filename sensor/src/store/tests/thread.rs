@@ -69,7 +69,7 @@ fn a_full_disk_is_told_once_and_got_over() {
         .connection
         .pragma_update(None, "max_page_count", pages)
         .unwrap();
-    let store = Store::spawn(database).unwrap();
+    let store = Store::spawn_with_queue(database, 256).unwrap();
     let mut gaps = Vec::new();
     for n in 0..200 {
         store.keep(note(n));
