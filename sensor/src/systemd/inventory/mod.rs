@@ -1,5 +1,5 @@
 //! Everything that systemd would run on a host, and who could change it, as of one moment: what
-//! `scan` and `baseline` look at. The types are plain facts; [`collect`] fills them.
+//! `scan` and `baseline` look at. The types are plain facts; [`collect()`] fills them.
 
 mod collect;
 mod command;
