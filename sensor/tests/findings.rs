@@ -289,10 +289,15 @@ fn transient_timers_are_the_only_transient_units_told() {
     let mut made = timer(path, 86_400);
     made.writer = manager();
     is(made, Serves::System, "transient-timer", Severity::Medium);
-    let path = "/run/systemd/transient/session-3.scope";
-    let mut made = change(Verb::Create, path, FileClass::UnitFile);
-    made.writer = manager();
-    is_nothing(made, Serves::System);
+    // The second is a program's of flatpak.
+    for path in [
+        "/run/systemd/transient/session-3.scope",
+        "/run/user/1000/systemd/transient/app-flatpak-org.x.Y-7.scope",
+    ] {
+        let mut made = change(Verb::Create, path, FileClass::UnitFile);
+        made.writer = manager();
+        is_nothing(made, Serves::System);
+    }
 }
 
 #[test]
@@ -921,6 +926,14 @@ fn a_requester_over_ssh() {
     let mut own = asked(start("a.timer"), user(), Vec::new(), Some(PEER));
     own.manager = Manager::User(1000);
     assert_eq!(of(own, false), Some((id, Severity::Low)));
+    // A scope starts nothing: flatpak has each of its programs in one.
+    let scope = "app-flatpak-org.x.Y-7.scope";
+    let scope = message(RequestClass::Create, "StartTransientUnit", scope);
+    let flatpak = process(7, "/usr/bin/flatpak", 1000);
+    let mut own = asked(scope, flatpak, Vec::new(), Some(PEER));
+    assert_eq!(of(own.clone(), false), Some((id, Severity::Medium)));
+    own.manager = Manager::User(1000);
+    assert_eq!(of(own, false), Some((id, Severity::Informational)));
 
     // `enable --now` is one deed, and the worst of it counts.
     let both = [

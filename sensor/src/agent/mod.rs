@@ -27,6 +27,7 @@ mod requests;
 mod run;
 #[cfg(test)]
 mod samples;
+mod snaps;
 mod start;
 mod stream;
 mod streams;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
+use super::snaps::{self, SnapUnits};
 use crate::{
     event::{Actor, Change, FileClass, Packaging, Process, Shipped, Timestamp, Transaction, Verb},
     host::{
@@ -75,6 +76,7 @@ struct Checked {
 #[derive(Debug, Default)]
 pub(crate) struct PackageManagers {
     packages: Packages,
+    snaps: SnapUnits,
     checked: VecDeque<Checked>,
 }
 
@@ -90,6 +92,16 @@ impl PackageManagers {
             && !matches!(change.verb, Verb::Mkdir | Verb::Rmdir | Verb::Mount);
         let mut owner = plain.then(|| self.owner(change)).flatten();
         let mut transaction = self.transaction(&change.writer, mounts);
+        if let Some(asked) = change
+            .on_behalf_of
+            .as_deref()
+            .filter(|_| snaps::is_asked(change))
+        {
+            let mut run = || self.transaction(&asked.author, mounts);
+            let of_snapd =
+                |run: &Transaction| program_of(&run.manager).is_some_and(snaps::is_snapd);
+            transaction = transaction.or_else(|| run().filter(of_snapd));
+        }
         if owner.is_none() && transaction.is_some() && is_unpacked(change) {
             owner = self.packages.unpacking_at(time.wall);
         }
@@ -99,7 +111,9 @@ impl PackageManagers {
         if let Some(transaction) = &mut transaction
             && transaction.package.is_none()
         {
-            transaction.package = owner.as_ref().map(|owner| owner.package.clone());
+            let removed = || snaps::removed(change).filter(|_| is_by_snapd(change));
+            let owner = owner.as_ref().map(|owner| owner.package.clone());
+            transaction.package = owner.or_else(removed);
         }
         (owner.is_some() || transaction.is_some())
             .then(|| Box::new(Packaging { transaction, owner }))
@@ -111,7 +125,9 @@ impl PackageManagers {
         let md5 = content.and_then(|content| content.md5);
         let sha256 = content.and_then(|content| content.sha256.as_deref());
         let path = Path::new(&change.path);
-        let mut owner = self.packages.owner(path, md5.as_ref(), sha256)?;
+        let Some(mut owner) = self.packages.owner(path, md5.as_ref(), sha256) else {
+            return self.snaps.owner(change);
+        };
         // A link where the package has a file.
         if owner.shipped == Shipped::NoContent && content.is_some_and(|now| now.link.is_some()) {
             owner.shipped = Shipped::Different;
@@ -162,6 +178,11 @@ impl PackageManagers {
             return false;
         };
         let since = process.executed.unwrap_or(process.started).boot;
+        if crate::host::snaps::is_snapd(&exe.path) {
+            let there = mounts.identify(Path::new(&exe.path));
+            let runs = there.is_ok_and(|it| (it.device, it.inode) == (exe.device, exe.inode));
+            return runs && self.snaps.brought_snapd(&exe.path, mounts);
+        }
         let program = self.is_shipped_at(&exe.path, Some((exe.device, exe.inode)), since, mounts);
         let script = program_of(process).filter(|program| *program != exe.path);
         program && script.is_none_or(|script| self.is_shipped_at(script, None, since, mounts))
@@ -225,7 +246,7 @@ impl PackageManagers {
 
     /// What could not be read since this was last asked.
     pub(crate) fn take_gap(&mut self) -> Option<String> {
-        self.packages.take_gap()
+        self.packages.take_gap().or_else(|| self.snaps.take_gap())
     }
 }
 
@@ -237,10 +258,23 @@ fn is_unpacked(change: &Change) -> bool {
     dpkg && change.verb == Verb::Rename && new == Some(&change.path)
 }
 
+/// Whether snapd itself did it, or had it done, and nothing that it runs.
+fn is_by_snapd(change: &Change) -> bool {
+    let asked = change.on_behalf_of.as_deref();
+    let mut actors = std::iter::once(&change.writer).chain(asked.map(|asked| &asked.author));
+    actors.any(|actor| {
+        let tool = actor.process.exe.as_ref();
+        let tool = tool.is_some_and(|exe| TOOLS.contains(&exe.path.as_str()));
+        let parent = actor.ancestry.first().filter(|_| tool);
+        let snapd = |process: &Process| program_of(process).is_some_and(snaps::is_snapd);
+        snapd(&actor.process) || parent.is_some_and(|parent| snapd(parent))
+    })
+}
+
 /// The package manager that a process runs: its program, or the script its interpreter runs.
 fn program_of(process: &Process) -> Option<&str> {
     let exe = process.exe.as_ref()?.path.as_str();
-    if PROGRAMS.contains(&exe) {
+    if PROGRAMS.contains(&exe) || snaps::is_snapd(exe) {
         return Some(exe);
     }
     let name = exe.rsplit('/').next().unwrap_or_default();
@@ -326,5 +360,27 @@ mod tests {
             ancestry: Vec::new(),
         };
         assert!(managers.transaction(&writer, &mounts).is_none());
+    }
+
+    #[test]
+    fn what_snapd_runs_is_not_snapd() {
+        let snapd = || Arc::new(process("/usr/lib/snapd/snapd", &["snapd"]));
+        let by = |path: &str, ancestry: Vec<Arc<Process>>| {
+            let writer = Actor {
+                process: Arc::new(process(path, &[])),
+                ancestry,
+            };
+            let path = "/etc/systemd/system/snap.x.y.service";
+            is_by_snapd(&super::super::samples::change(Verb::Unlink, path, writer, false).change)
+        };
+        assert!(by("/usr/lib/snapd/snapd", Vec::new()));
+        assert!(by("/snap/snapd/21/usr/lib/snapd/snapd", Vec::new()));
+        assert!(by("/usr/bin/systemctl", vec![snapd()]));
+        assert!(!by("/usr/bin/systemctl", Vec::new()));
+        // A hook of a snap.
+        assert!(!by("/snap/x/1/meta/hooks/install", vec![snapd()]));
+        let hook = Arc::new(process("/snap/x/1/meta/hooks/install", &[]));
+        assert!(!by("/usr/bin/systemctl", vec![hook, snapd()]));
+        assert!(!by("/snap/evil/21/usr/lib/snapd/snapd", Vec::new()));
     }
 }

@@ -72,6 +72,13 @@ fn over_ssh(asked: &Asked) -> Option<(Severity, &str)> {
     let unit = unit_of(asked)?;
     let ancestry = asked.author.ancestry.iter().map(AsRef::as_ref);
     let mut chain = std::iter::once(asked.author.process.as_ref()).chain(ancestry);
+    // A user's own manager does nothing that the user could not do; of a scope nothing at all but to keep
+    // the processes together that it is given, as those of a program of flatpak's.
+    let own = matches!(asked.manager, Manager::User(_));
+    let mut made = request.transient.iter();
+    if own && unit.ends_with(".scope") && made.all(|made| made.unit.ends_with(".scope")) {
+        return Some((Severity::Informational, unit));
+    }
     let severity = if unit.ends_with(".timer") || request.class == RequestClass::Create {
         Severity::Medium
     } else if makes || chain.any(|process| process.name() == BRIDGE) {
@@ -79,8 +86,6 @@ fn over_ssh(asked: &Asked) -> Option<(Severity, &str)> {
     } else {
         Severity::Informational
     };
-    // A user's own manager does nothing that the user could not do.
-    let own = matches!(asked.manager, Manager::User(_));
     Some((if own { severity.lowered() } else { severity }, unit))
 }
 

@@ -301,8 +301,8 @@ pub const REQUESTER_OVER_SSH: Rule = Rule {
     explanation: "A process in a session that came in through sshd asked a manager to make, enable or start a unit. \
         `systemctl -H` does so by `systemd-stdio-bridge`. The address of the other end is told.",
     severity: "medium when the unit is a timer or transient; low when it is enabled or linked, or asked for by \
-        `systemctl -H`; informational otherwise; one step less for a user's own manager, and informational in a \
-        package manager's run",
+        `systemctl -H`; informational otherwise; one step less for a user's own manager, and informational for its \
+        scopes, and in a package manager's run",
     check: "Whether the address and the login are an administrator's, and what the unit runs.",
     silence: EXCEPTION,
 };

@@ -15,6 +15,7 @@ pub mod polkit;
 pub mod procs;
 pub mod random;
 pub mod rooted;
+pub mod snaps;
 pub mod sudoers;
 pub mod users;
 

@@ -15,6 +15,7 @@ pub mod load_paths;
 pub mod name_map;
 pub mod presence;
 pub mod service;
+pub mod snap_unit;
 pub mod span;
 pub mod targets;
 pub mod timer;
