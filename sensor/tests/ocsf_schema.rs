@@ -15,11 +15,14 @@ use whodunit::host::Host;
 
 #[path = "fixtures/ocsf/events.rs"]
 mod events;
-#[path = "fixtures/ocsf/schema.rs"]
+#[path = "fixtures/ocsf/pretty.rs"]
+mod pretty;
+#[path = "../../tests/src/schema.rs"]
 mod schema;
 
 use events::*;
-use schema::{faults, pretty};
+use pretty::pretty;
+use schema::faults;
 
 fn line(event: &Event, host: &Host) -> String {
     let mut out = b"before".to_vec();
