@@ -14,6 +14,8 @@ pub(super) struct Known {
     pub(super) text: Option<Arc<str>>,
     /// Whether it is a link.
     pub(super) link: bool,
+    /// Whether it sets a variable that loads code, if its text is not kept for the secrets in it.
+    pub(super) loads_code: bool,
 }
 
 #[derive(Debug)]
@@ -171,6 +173,7 @@ impl Known {
             sha256: None,
             text: Some(text.into()),
             link: true,
+            loads_code: false,
         }
     }
 
@@ -192,6 +195,7 @@ mod tests {
             sha256: None,
             text: Some(text.into()),
             link: false,
+            loads_code: false,
         }
     }
 

@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use crate::event::{Content, FileClass, FileIdentity, LinkTarget, UnitSettings};
 use crate::host::mounts::{Mounts, kernel_device};
+use crate::systemd::environment_names::line_loads;
 use gap::Gap;
 use known::{Known, Table};
 use pace::Pace;
@@ -269,12 +270,16 @@ impl Contents {
                 draft.gaps.push(Gap::NoText);
             }
         }
+        let loads_code = loads_code(of.class, read.text.as_deref());
+        let before = self.table.get(of.path);
+        found.loads_code = loads_code && !before.is_some_and(|known| known.loads_code);
         found.settings = self.settings(of, &read, &mut draft.gaps);
         found.size = Some(read.size);
         let known = Known {
             sha256: Some(read.sha256.as_str().into()),
             text,
             link: false,
+            loads_code,
         };
         if of.learn {
             self.table.put(of.path, known);
@@ -383,6 +388,14 @@ fn is_unit_like(class: FileClass) -> bool {
         class,
         FileClass::UnitFile | FileClass::DropIn | FileClass::Preset | FileClass::ManagerConfig
     )
+}
+
+/// Whether a file that units name sets a variable that loads code.
+fn loads_code(class: FileClass, text: Option<&[u8]>) -> bool {
+    let text = text.filter(|_| class == FileClass::Target);
+    let text = text.and_then(|text| std::str::from_utf8(text).ok());
+    let lines = text.into_iter().flat_map(str::lines).map(str::trim_start);
+    lines.filter(|line| !line.starts_with('#')).any(line_loads)
 }
 
 fn is_parsed(class: FileClass) -> bool {

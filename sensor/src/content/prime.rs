@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::gap::Gap;
 use super::known::Known;
 use super::place::{Ground, Place};
-use super::{Contents, is_unit_like, snapshot};
+use super::{Contents, is_unit_like, loads_code, snapshot};
 use crate::event::FileClass;
 use crate::host::mounts::Mounts;
 use crate::systemd::load_paths::LoadPaths;
@@ -175,20 +175,18 @@ impl Contents {
             self.table.put(path, known);
             return Ok(());
         }
-        let keep = if is_unit_like(class) {
-            self.limits.text
-        } else {
-            0
-        };
+        let keep = self.limits.text;
         let limit = PROGRAM_MAX.min(self.limits.read).min(self.priming);
         let read = snapshot::read(place, limit, keep).map_err(said)?;
         self.priming = self.priming.saturating_sub(read.size);
+        let loads_code = loads_code(class, read.text.as_deref());
         let text = read.text.filter(|_| is_unit_like(class));
         let text = text.map(|text| String::from_utf8_lossy(&text).into());
         let known = Known {
             sha256: Some(read.sha256.into()),
             text,
             link: false,
+            loads_code,
         };
         let size = usize::try_from(read.size).unwrap_or(usize::MAX);
         let size = if known.text.is_some() { size } else { 0 };

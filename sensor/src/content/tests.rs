@@ -99,6 +99,20 @@ fn a_change_is_compared_with_what_was_known() {
 }
 
 #[test]
+fn of_an_environment_file_it_is_known_whether_it_loads_code() {
+    let mut room = room();
+    let mut loads = |text: &str| {
+        room.write("default", text);
+        let content = room.capture_as("default", FileClass::Target, None);
+        assert!(content.diff.is_none(), "it holds secrets");
+        content.loads_code
+    };
+    assert!(!loads("TOKEN=x\n# LD_PRELOAD=/x.so\n"));
+    assert!(loads("TOKEN=x\nLD_PRELOAD=/x.so\n"));
+    assert!(!loads("TOKEN=y\nLD_PRELOAD=/x.so\n"), "it did before");
+}
+
+#[test]
 fn removed_and_written_anew() {
     let mut room = room();
     room.write("a.timer", TIMER);

@@ -181,7 +181,8 @@ pub const TIMED_TARGET_CHANGED: Rule = Rule {
     is_analytic: true,
     explanation: "The program, script or environment file of a service that a timer leads to was changed, or a \
         file in a directory that such a service runs. The units look as they did.",
-    severity: "medium; high when the writer is not root; informational when a package manager did it",
+    severity: "medium; high when the writer is not root, or a variable that loads code was added (`LD_PRELOAD`, \
+        `BASH_ENV` …); informational when a package manager did it",
     check: "The file, and who wrote it. Whether its permissions let others than root write to it.",
     silence: EXCEPTION,
 };

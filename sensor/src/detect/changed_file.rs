@@ -7,14 +7,13 @@ use crate::{
         Change, FileClass, Finding, Grade, Manager, Origin, Related, Rule, Severity, Trait,
         UnitSettings, Verb,
     },
-    systemd::load_path::Serves,
+    systemd::{
+        environment_names::{line_loads, line_moves},
+        load_path::Serves,
+    },
 };
 
-use super::{
-    AGENT_UNIT, Tunables,
-    environment_names::{line_loads, line_moves},
-    guards::is_guard,
-};
+use super::{AGENT_UNIT, Tunables, guards::is_guard};
 
 /// The finding that a change amounts to, if it does.
 pub(super) fn judge(seen: &Seen, tunables: &Tunables) -> Option<Finding> {
@@ -304,7 +303,8 @@ fn adds(change: &Change, is_it: fn(&str) -> bool) -> bool {
 }
 
 fn adds_loader(change: &Change) -> bool {
-    adds(change, line_loads)
+    let content = change.content.as_ref();
+    adds(change, line_loads) || content.is_some_and(|content| content.loads_code)
 }
 
 fn settings(change: &Change) -> Option<&UnitSettings> {

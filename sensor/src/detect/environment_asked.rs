@@ -3,9 +3,9 @@
 use super::{
     asked::{cause, related},
     catalogue::MANAGER_CONFIG_CHANGED,
-    environment_names::{loads, moves_load_paths},
 };
 use crate::event::{Asked, Finding, Grade, Manager, Severity, Timestamp};
+use crate::systemd::environment_names::{loads, moves_load_paths};
 
 /// The finding that a request amounts to, if it does. `uid` is that of its event.
 ///

@@ -9,7 +9,6 @@ mod changed_unit_ran;
 mod command_outside_unit;
 mod configuration_management;
 mod environment_asked;
-mod environment_names;
 mod exception;
 mod glob;
 mod guards;

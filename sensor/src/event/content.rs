@@ -21,6 +21,9 @@ pub struct Content {
     /// How the text differs from what was last known under this name; for unit files and what is
     /// like them, up to 64 KiB.
     pub diff: Option<Diff>,
+    /// Whether a file whose text is not kept, as an environment file or script, sets a variable that
+    /// loads code, and is not known to have done so before.
+    pub loads_code: bool,
     /// What a unit file or drop-in sets; of a link to a unit file what that sets.
     pub settings: Option<UnitSettings>,
     /// Where a symbolic link leads.
@@ -42,6 +45,7 @@ impl Content {
             previous_at: self.previous_at,
             unchanged: self.unchanged,
             diff: None,
+            loads_code: self.loads_code,
             settings: None,
             link: self.link.clone(),
             gap: self.gap.clone(),

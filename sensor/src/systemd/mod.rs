@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod command;
 pub mod entry;
 pub mod environment;
+pub(crate) mod environment_names;
 pub mod installed;
 pub mod inventory;
 pub mod known_command;

@@ -2,10 +2,10 @@
 
 use super::targets::{fix_of, severity_of};
 use super::{of_path, of_unit};
-use crate::detect::environment_names::{loads, moves_load_paths};
 use crate::detect::techniques::{T1543_002, T1574, T1574_006};
 use crate::event::{Posture, Rule, Severity};
 use crate::host::access::holes;
+use crate::systemd::environment_names::{loads, moves_load_paths};
 use crate::systemd::inventory::{Inventory, UnitFacts};
 use crate::systemd::load_path::Area;
 use crate::systemd::unit_file::UnitFile;

@@ -31,7 +31,7 @@ const MOVES: [&str; 4] = [
 ];
 
 /// How bad an assignment is, by its variable's name.
-pub(super) fn loads(assignment: &str) -> Option<Severity> {
+pub(crate) fn loads(assignment: &str) -> Option<Severity> {
     let (name, value) = assignment.split_once('=')?;
     let name = name.trim().trim_start_matches("export ");
     if value.trim().is_empty() {
@@ -44,12 +44,12 @@ pub(super) fn loads(assignment: &str) -> Option<Severity> {
 }
 
 /// Whether this variable makes a manager look elsewhere.
-pub(super) fn moves_load_paths(name: &str) -> bool {
+pub(crate) fn moves_load_paths(name: &str) -> bool {
     MOVES.contains(&name)
 }
 
 /// Whether a line of a unit, a script or an environment file sets a variable that loads code.
-pub(super) fn line_loads(line: &str) -> bool {
+pub(crate) fn line_loads(line: &str) -> bool {
     let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';');
     let words = line.split(is_end);
     // `Environment=NAME=value`
@@ -58,7 +58,7 @@ pub(super) fn line_loads(line: &str) -> bool {
 }
 
 /// Whether a line has a manager look elsewhere for units or generators.
-pub(super) fn line_moves(line: &str) -> bool {
+pub(crate) fn line_moves(line: &str) -> bool {
     MOVES.iter().any(|name| line.contains(name))
 }
 
