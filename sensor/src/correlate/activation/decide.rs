@@ -212,7 +212,13 @@ impl World {
             let why = "the job is older than what is known".to_owned();
             return made(trigger(TriggerType::Unknown, None, Grade::None, why));
         }
-        made(self.by_exclusion(job, links, untriggered))
+        let found = self.by_exclusion(job, links, untriggered);
+        let again = start.filter(|_| found.grade == Grade::Hint && !untriggered);
+        made(
+            again
+                .and_then(|start| again_by(links, start))
+                .unwrap_or(found),
+        )
     }
 
     /// Nothing that the manager does by itself fits.
@@ -246,4 +252,15 @@ impl World {
         }
         found
     }
+}
+
+/// A path or socket that runs its unit again at once, where nobody tells that it waited in between: the
+/// unit keeps the name of the first that triggered it.
+fn again_by(links: &UnitLinks, start: &Start) -> Option<Trigger> {
+    let by = start.details.as_ref()?.unit.as_str();
+    let kind = kind_of(by);
+    let leads = links.triggered_by.iter().any(|leads| leads == by);
+    let why = || format!("{by} triggered an earlier start, and nothing else explains this one");
+    (leads && matches!(kind, TriggerType::Path | TriggerType::Socket))
+        .then(|| trigger(kind, Some(by), Grade::Hint, why()))
 }

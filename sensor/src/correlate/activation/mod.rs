@@ -14,10 +14,12 @@ mod world;
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::event::{Manager, Timestamp, Trigger};
+use crate::event::{Grade, Manager, Timestamp, Trigger, TriggerType};
 use crate::systemd::bus::{BusFact, Told};
 use verdict::{cap, is_latest, is_of_later_start, judge};
 use world::{News, World};
+
+use decide::Decision;
 
 pub use decide::Judgement;
 
@@ -276,7 +278,9 @@ impl<H> Activations<H> {
             return;
         };
         let member = (first.time, first.hint.as_ref());
-        let Some(judgement) = judge(world, key, member, finally) else {
+        let judgement = judge(world, key, member, finally)
+            .and_then(|judgement| self.with_behind(&key.0, judgement, first.time, finally));
+        let Some(judgement) = judgement else {
             let time = first.time;
             self.hasten(key, time);
             return;
@@ -307,6 +311,44 @@ impl<H> Activations<H> {
         } else if key.2.is_some() {
             self.remember(key.clone(), judgement);
         }
+    }
+
+    /// Adds why the unit ran whose end or run brought this start, as that of `OnFailure=` does. `None` when
+    /// that can still be told.
+    fn with_behind(
+        &self,
+        manager: &Manager,
+        mut judgement: Judgement,
+        time: u64,
+        finally: bool,
+    ) -> Option<Judgement> {
+        let trigger = &judgement.trigger;
+        if trigger.kind != TriggerType::Dependency || judgement.behind.is_some() {
+            return Some(judgement);
+        }
+        let Some(by) = trigger.unit.clone() else {
+            return Some(judgement);
+        };
+        let world = self.worlds.get(manager);
+        let known = world.and_then(|world| world.units.get(&by));
+        let mut starts = known.into_iter().flat_map(|unit| &unit.starts).rev();
+        let (Some(world), Some(start)) = (world, starts.find(|start| start.left_inactive <= time))
+        else {
+            return Some(judgement);
+        };
+        let key = (manager.clone(), by, Some(start.invocation.clone()));
+        let made = match self.judged.get(&key) {
+            Some(judged) => judged.clone(),
+            None => match world.decide(&key.1, start, finally) {
+                Decision::Made(made) => made,
+                Decision::Open if finally => return Some(judgement),
+                Decision::Open => return None,
+            },
+        };
+        let mut behind = made.behind.unwrap_or(made.trigger);
+        cap(&mut behind);
+        judgement.behind = (behind.grade > Grade::None).then_some(behind);
+        Some(judgement)
     }
 
     /// Does not let an exec wait long whose environment names a start that nobody told of, when one
