@@ -65,7 +65,7 @@ impl Asker<'_> {
         if unit.ends_with(".timer") {
             self.timer(&mut node, unit)?;
         } else {
-            for timer in self.timers_of(unit, manager, &runs) {
+            for timer in self.timers_of(unit, manager, &runs)? {
                 if !seen.contains(&timer) {
                     let child = self.unit_node("timer", &timer, manager, seen, depth + 1)?;
                     if !child.children.is_empty() || !child.notes.is_empty() {
@@ -151,7 +151,12 @@ impl Asker<'_> {
     }
 
     /// The timers that lead to a unit: by its files, by its name, by its starts.
-    fn timers_of(&self, unit: &str, manager: &Manager, runs: &[RunRow]) -> Vec<String> {
+    fn timers_of(
+        &self,
+        unit: &str,
+        manager: &Manager,
+        runs: &[RunRow],
+    ) -> anyhow::Result<Vec<String>> {
         let mut installed = Installed::new();
         let mut timers: Vec<String> = installed
             .timers_for(&self.paths, manager, unit)
@@ -160,7 +165,13 @@ impl Asker<'_> {
             .collect();
         let same = UnitName::parse(unit).ok();
         let same = same.and_then(|name| name.with_kind(UnitType::Timer));
-        timers.extend(same.map(|name| name.as_str().to_owned()));
+        // Of that name there need not be one.
+        if let Some(name) = same.map(|name| name.as_str().to_owned())
+            && !(self.history.versions_of_unit(&name)?.is_empty()
+                && self.history.firings(&name, 1)?.0.is_empty())
+        {
+            timers.push(name);
+        }
         let triggers = runs
             .iter()
             .flat_map(|run| [run.trigger.as_ref(), run.behind.as_ref()]);
@@ -170,7 +181,7 @@ impl Asker<'_> {
         timers.extend(by_runs.filter(|unit| unit.ends_with(".timer")));
         timers.sort_unstable();
         timers.dedup();
-        timers
+        Ok(timers)
     }
 
     pub(super) fn run(&self, run: &RunRow) -> Node {
