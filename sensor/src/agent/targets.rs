@@ -1,7 +1,7 @@
 //! What timed units execute and read: files that are worth watching wherever they are.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fs,
     path::{Path, PathBuf},
 };
@@ -12,6 +12,7 @@ use crate::{
     host::{lookup, mounts::MountError},
     kernel::fanotify::Scope,
     systemd::{
+        brought::brought,
         installed::Installed,
         service::Service,
         targets::{self, Target as Named},
@@ -22,6 +23,8 @@ use crate::{
 /// Most files that are watched as targets.
 const TARGETS_MAX: usize = 4096;
 
+/// Most units that timers lead to.
+const UNITS_MAX: usize = 8192;
 /// Most directories of which each file is run.
 const DIRECTORIES_MAX: usize = 256;
 /// Most names on the way to targets.
@@ -61,6 +64,8 @@ pub(crate) struct Targets {
     ways: HashMap<PathBuf, String>,
     /// The agent's own, with the unit that runs it.
     own: Option<Own>,
+    /// The units that were looked at, in the look at all of them that goes on.
+    followed: HashSet<(Manager, String)>,
     /// What is still to be done of a look at all of them.
     steps: VecDeque<Step>,
 }
@@ -79,8 +84,8 @@ struct Own {
 enum Step {
     /// Find a manager's timers.
     Manager(Manager),
-    /// Find what a service rests on.
-    Service(Manager, String),
+    /// Find what a unit rests on.
+    Unit(Manager, String),
     /// Watch a file.
     File(String),
 }
@@ -173,6 +178,7 @@ impl Targets {
         self.watch_own(watching, facts);
         let managers = watching.paths.managers().cloned();
         self.steps = managers.map(Step::Manager).collect();
+        self.followed.clear();
     }
 
     /// Whether that is not done yet.
@@ -192,15 +198,15 @@ impl Targets {
                 let timers = installed.timers(&watching.paths, &manager);
                 let last = self.steps.is_empty();
                 for timer in timers {
-                    let step = Step::Service(manager.clone(), timer.unit);
+                    let step = Step::Unit(manager.clone(), timer.unit);
                     self.steps.push_back(step);
                 }
                 if last && self.steps.is_empty() {
                     self.watch_all();
                 }
             }
-            Some(Step::Service(manager, unit)) => {
-                self.add_service(installed, watching, &manager, &unit, facts);
+            Some(Step::Unit(manager, unit)) => {
+                self.add_unit(installed, watching, &manager, &unit, facts);
                 if self.steps.is_empty() {
                     self.watch_all();
                 }
@@ -214,7 +220,8 @@ impl Targets {
         self.steps = self.files.keys().cloned().map(Step::File).collect();
     }
 
-    fn add_service(
+    /// Adds what a unit rests on that a timer leads to, and goes on to those that it brings.
+    fn add_unit(
         &mut self,
         installed: &mut Installed,
         watching: &mut Watching,
@@ -225,13 +232,30 @@ impl Targets {
         let Ok(name) = UnitName::parse(unit) else {
             return;
         };
-        if name.kind() != UnitType::Service {
+        let known = (manager.clone(), unit.to_owned());
+        if self.followed.len() >= UNITS_MAX || !self.followed.insert(known) {
             return;
         }
         let Some((file, _)) = installed.unit(&watching.paths, manager, unit) else {
             return;
         };
-        let service = Service::new(&name, &file);
+        for unit in brought(&name, &file) {
+            self.steps.push_back(Step::Unit(manager.clone(), unit));
+        }
+        let section = match name.kind() {
+            UnitType::Service => "Service",
+            UnitType::Socket => "Socket",
+            UnitType::Mount => "Mount",
+            UnitType::Swap => "Swap",
+            _ => return,
+        };
+        if let Some(kind) = file.last(section, "Type")
+            && name.kind() == UnitType::Mount
+            && !kind.contains('/')
+        {
+            self.add(&format!("/sbin/mount.{kind}"), unit);
+        }
+        let service = Service::in_section(section, &name, &file);
         for target in targets::targets(&service) {
             match target {
                 Named::File(path) => self.add(&path, unit),

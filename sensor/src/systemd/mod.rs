@@ -1,6 +1,7 @@
 //! What systemd is and does, as facts: unit names, load paths, unit files, cgroups, the environment
 //! of services, and what the manager itself tells on the [`bus`].
 
+pub mod brought;
 pub mod bus;
 pub mod calendar;
 pub mod cgroup;

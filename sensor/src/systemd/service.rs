@@ -71,6 +71,15 @@ pub struct Service {
     pub working_directory: Option<String>,
     /// `ExecSearchPath=` (250), its directories in order.
     pub search_path: Vec<String>,
+    /// `Environment=`, as `NAME=value`.
+    pub environment: Vec<String>,
+    /// `StandardInput=file:`
+    pub standard_input: Option<String>,
+    /// `BindPaths=` and `BindReadOnlyPaths=`: a path of the host, and where the service sees it.
+    pub binds: Vec<(String, String)>,
+    /// What the manager opens or reads for it: `LoadCredential=`, `LoadCredentialEncrypted=`, `OpenFile=`, and the
+    /// images of `ExtensionImages=`, `ExtensionDirectories=`, `MountImages=`.
+    pub handed: Vec<String>,
 }
 
 const SECTION: &str = "Service";
@@ -113,8 +122,65 @@ impl Service {
                 .into_iter()
                 .map(|path| expand(path.strip_prefix('-').unwrap_or(path), name))
                 .collect(),
+            environment: words(file, section, "Environment", name),
+            standard_input: file
+                .last(section, "StandardInput")
+                .and_then(|input| input.strip_prefix("file:"))
+                .map(|path| expand(path, name)),
+            binds: BINDS
+                .iter()
+                .flat_map(|key| words(file, section, key, name))
+                .filter_map(|bind| bound(&bind))
+                .collect(),
+            handed: handed(file, section, name),
         }
     }
+}
+
+const BINDS: [&str; 2] = ["BindPaths", "BindReadOnlyPaths"];
+
+/// The words of a setting that is a list.
+fn words(file: &UnitFile, section: &str, key: &str, name: &UnitName) -> Vec<String> {
+    let values = file.values(section, key);
+    let words = values.iter().flat_map(|value| split_marked(value));
+    words.map(|word| expand(&word.text, name)).collect()
+}
+
+/// `SOURCE[:DESTINATION[:OPTIONS]]`, with a `-` for what may be missing.
+fn bound(bind: &str) -> Option<(String, String)> {
+    let mut parts = bind.trim_start_matches(['-', '+']).split(':');
+    let source = parts.next()?.trim_end_matches('/');
+    let destination = parts.next().map(|path| path.trim_end_matches(['/', ' ']));
+    let seen_as = destination
+        .filter(|path| !path.is_empty())
+        .unwrap_or(source);
+    let both = source.starts_with('/') && seen_as.starts_with('/');
+    both.then(|| (source.to_owned(), seen_as.to_owned()))
+}
+
+fn handed(file: &UnitFile, section: &str, name: &UnitName) -> Vec<String> {
+    let mut found = Vec::new();
+    // The name comes first.
+    for key in ["LoadCredential", "LoadCredentialEncrypted"] {
+        let all = words(file, section, key, name);
+        found.extend(
+            all.iter()
+                .filter_map(|it| Some(it.split_once(':')?.1.to_owned())),
+        );
+    }
+    // The path does, perhaps with a `-`.
+    let keys = [
+        "OpenFile",
+        "ExtensionImages",
+        "ExtensionDirectories",
+        "MountImages",
+    ];
+    for key in keys {
+        let all = words(file, section, key, name);
+        let paths = all.iter().filter_map(|it| it.split(':').next());
+        found.extend(paths.map(|path| path.trim_start_matches('-').to_owned()));
+    }
+    found
 }
 
 /// The language that a program interprets, by its name: `sh`, `python`, `perl` …

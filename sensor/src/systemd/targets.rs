@@ -31,6 +31,19 @@ pub fn targets(service: &Service) -> Vec<Target> {
     for command in &service.commands {
         of_command(command, service, &mut found);
     }
+    let root = service.root_directory.as_deref().unwrap_or_default();
+    for assignment in &service.environment {
+        of_variable(assignment, root, &mut found);
+    }
+    let mut commands = service.commands.iter();
+    let runs = commands.any(|command| runs_its_arguments(&command.path));
+    let inputs = service.standard_input.iter().chain(&service.handed);
+    found.extend(
+        inputs
+            .filter(|path| is_path(path) && (runs || !is_for_output(path)))
+            .map(|path| Target::File(path.clone())),
+    );
+    of_binds(service, &mut found);
     // Read by the manager, before there is another root.
     let read = service.environment_files.iter().chain(&service.root_image);
     found.extend(
@@ -40,6 +53,76 @@ pub fn targets(service: &Service) -> Vec<Target> {
     found.sort();
     found.dedup();
     found
+}
+
+/// Variables that name what is loaded or run first, and those that name where that is looked for.
+const LOADED: [&str; 5] = ["LD_PRELOAD", "LD_AUDIT", "BASH_ENV", "ENV", "PYTHONSTARTUP"];
+const SEARCHED: [&str; 6] = [
+    "LD_LIBRARY_PATH",
+    "NODE_PATH",
+    "PATH",
+    "PERL5LIB",
+    "PYTHONPATH",
+    "RUBYLIB",
+];
+/// Options for an interpreter.
+const OPTIONS: [&str; 3] = ["NODE_OPTIONS", "PERL5OPT", "RUBYOPT"];
+
+/// What a variable of the environment has a program load.
+fn of_variable(assignment: &str, root: &str, found: &mut Vec<Target>) {
+    let Some((name, value)) = assignment.split_once('=') else {
+        return;
+    };
+    let paths = value
+        .split([':', ' '])
+        .take(WORDS_MAX)
+        .filter(|path| is_path(path));
+    if LOADED.contains(&name) {
+        found.extend(paths.map(|path| Target::File(format!("{root}{path}"))));
+    } else if OPTIONS.contains(&name) {
+        let paths = paths_in(value).into_iter();
+        found.extend(paths.map(|path| Target::File(format!("{root}{path}"))));
+    } else if SEARCHED.contains(&name) {
+        // Not those of the system: what is in there is watched where it is run.
+        let own = |path: &&str| {
+            let path = path.trim_end_matches('/');
+            !is_for_output(path)
+                && !SEARCH_PATH.contains(&path)
+                && (!path.starts_with("/usr/") || path.starts_with("/usr/local/"))
+        };
+        let path = |path: &str| format!("{root}{}", path.trim_end_matches('/'));
+        found.extend(paths.filter(own).map(|it| Target::Directory(path(it))));
+    }
+}
+
+/// The host's files that a service sees elsewhere: those that are bound, and what is run below.
+fn of_binds(service: &Service, found: &mut Vec<Target>) {
+    let mut sources = Vec::new();
+    for (source, seen_as) in &service.binds {
+        if !is_for_output(source) {
+            sources.push(Target::File(source.clone()));
+        }
+        let root = service.root_directory.as_deref().unwrap_or_default();
+        let below = |path: &str| {
+            let rest = path.strip_prefix(root)?.strip_prefix(seen_as.as_str())?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| format!("{source}{rest}"))
+        };
+        for target in found.iter() {
+            match target {
+                Target::File(path) => sources.extend(below(path).map(Target::File)),
+                Target::Directory(path) => sources.extend(below(path).map(Target::Directory)),
+                Target::FirstOf(paths) => {
+                    sources.extend(
+                        paths
+                            .iter()
+                            .filter_map(|path| below(path))
+                            .map(Target::File),
+                    );
+                }
+            }
+        }
+    }
+    found.append(&mut sources);
 }
 
 fn of_command(command: &Command, service: &Service, found: &mut Vec<Target>) {
@@ -77,6 +160,16 @@ fn of_command(command: &Command, service: &Service, found: &mut Vec<Target>) {
             }
         } else if interprets && is_code_option(argument) {
             (code, script) = (true, false);
+        } else if let Some((option, path)) = argument.split_once('=')
+            && is_path(path)
+            && !argument.starts_with('/')
+        {
+            // `env NAME=/path`, `--config=/path`
+            if runs && !option.starts_with('-') {
+                of_variable(argument, root, found);
+            } else if option.starts_with('-') && !is_for_output(path) {
+                found.push(file(path));
+            }
         } else if argument == "-m" {
             script = false; // a module of Python's
         } else if script && !argument.starts_with(['-', '$', '+']) && !argument.is_empty() {
@@ -147,125 +240,4 @@ fn is_for_output(path: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::systemd::unit_file::UnitFile;
-    use crate::systemd::unit_name::UnitName;
-
-    fn of(lines: &str) -> Vec<Target> {
-        let text = format!("[Service]\n{lines}\n");
-        let name = UnitName::parse("a.service").expect("a name");
-        let (file, _) = UnitFile::parse(text.as_bytes());
-        targets(&Service::new(&name, &file))
-    }
-
-    fn files(lines: &str) -> Vec<String> {
-        let file = |target| match target {
-            Target::File(path) => Some(path),
-            _ => None,
-        };
-        of(lines).into_iter().filter_map(file).collect()
-    }
-
-    #[test]
-    fn what_is_run_sourced_and_read() {
-        let cases: [(&str, &[&str]); 22] = [
-            ("ExecStart=/opt/a --log /var/log/a", &["/opt/a"]),
-            (
-                "ExecStart=/opt/a /etc/a.conf /var/lib/a/state",
-                &["/etc/a.conf", "/opt/a"],
-            ),
-            ("ExecStart=/bin/sh /tmp/x.sh", &["/bin/sh", "/tmp/x.sh"]),
-            ("ExecStart=/usr/bin/touch /run/x", &["/usr/bin/touch"]),
-            (
-                "WorkingDirectory=/opt/j\nExecStart=/bin/sh -x run.sh arg",
-                &["/bin/sh", "/opt/j/run.sh"],
-            ),
-            ("ExecStart=/bin/sh run.sh", &["/bin/sh", "/run.sh"]),
-            (
-                "RootDirectory=/srv/root/\nEnvironmentFile=/etc/e\nExecStart=/run.sh /etc/f",
-                &["/etc/e", "/srv/root/etc/f", "/srv/root/run.sh"],
-            ),
-            ("RootImage=/srv/i.raw\nExecStart=/a", &["/a", "/srv/i.raw"]),
-            (
-                "ExecStart=/bin/sh -c '. /opt/lib.sh; true'",
-                &["/bin/sh", "/opt/lib.sh"],
-            ),
-            (
-                "ExecStart=/bin/sh -ec \"[ ! -x /usr/sbin/x ] || /tmp/y --a=/var/b >/var/log/c\"",
-                &["/bin/sh", "/tmp/y", "/usr/sbin/x"],
-            ),
-            (
-                "ExecStart=/bin/bash -c 'for a in 1 2; do /run/z $a; done; cat /etc/q | sh /tmp/s'",
-                &["/bin/bash", "/etc/q", "/run/z", "/tmp/s"],
-            ),
-            (
-                "ExecStart=/usr/bin/env -i PATH=/usr/bin sh /opt/l/x.py",
-                &["/opt/l/x.py", "/usr/bin/env"],
-            ),
-            (
-                "ExecStart=/usr/bin/python3 -m http.server",
-                &["/usr/bin/python3"],
-            ),
-            (
-                "ExecStart=/usr/bin/python3 -c 'exec(open(\"/tmp/p.py\").read())'",
-                &["/tmp/p.py", "/usr/bin/python3"],
-            ),
-            (
-                "ExecStart=/usr/bin/python3.11 /tmp/x.py",
-                &["/tmp/x.py", "/usr/bin/python3.11"],
-            ),
-            ("ExecStart=/usr/bin/env /run/x", &["/run/x", "/usr/bin/env"]),
-            (
-                "ExecStart=/bin/sh /var/tmp/x.sh",
-                &["/bin/sh", "/var/tmp/x.sh"],
-            ),
-            (
-                "ExecStart=/usr/bin/tool /etc/tool.conf /var/lib/tool/state",
-                &["/etc/tool.conf", "/usr/bin/tool"],
-            ),
-            (
-                "ExecStartPre=-/bin/true ; +!!/bin/a \\; b \";\"\nExecStart=@/usr/bin/python3 name -c \"print('x y')\" %i\n\
-                 ExecStart=:|sh /opt/x.sh\nEnvironmentFile=-/etc/default/x\nEnvironmentFile=/run/y\nExecStopPost=-",
-                &[
-                    "/bin/a",
-                    "/bin/true",
-                    "/etc/default/x",
-                    "/opt/x.sh",
-                    "/run/y",
-                    "/usr/bin/python3",
-                ],
-            ),
-            ("ExecStart=/bin/sh -c 'rm -f /var/tmp/*'", &["/bin/sh"]),
-            ("ExecStart=/bin/sh -c true run.sh", &["/bin/sh"]),
-            (
-                "ExecStart=/usr/bin/nice /tmp/n",
-                &["/tmp/n", "/usr/bin/nice"],
-            ),
-        ];
-        for (lines, expected) in cases {
-            assert_eq!(files(lines), expected, "{lines}");
-        }
-    }
-
-    #[test]
-    fn a_name_is_looked_for() {
-        let Some(Target::FirstOf(found)) = of("ExecStart=tool").pop() else {
-            panic!("a search");
-        };
-        assert_eq!(
-            found.first().map(String::as_str),
-            Some("/usr/local/sbin/tool")
-        );
-        assert_eq!(found.len(), SEARCH_PATH.len());
-        let lines = "ExecSearchPath=/opt/a:/opt/b\nExecStart=tool";
-        let expected = vec!["/opt/a/tool".to_owned(), "/opt/b/tool".to_owned()];
-        assert_eq!(of(lines), [Target::FirstOf(expected)]);
-    }
-
-    #[test]
-    fn parts_are_run() {
-        let found = of("ExecStart=/bin/run-parts --report /opt/hooks");
-        assert!(found.contains(&Target::Directory("/opt/hooks".to_owned())));
-    }
-}
+mod tests;
