@@ -16,7 +16,7 @@ use crate::{
         ChangeSeen,
         fanotify::{FileChange, FileEvent, Scope},
     },
-    systemd::load_path::is_generated,
+    systemd::load_path::{Serves, is_generated},
 };
 
 /// How long a rename or link may take to land, in nanoseconds.
@@ -413,6 +413,9 @@ impl Agent {
                 change: Arc::new(change),
             };
             self.keeper.change(&seen);
+            if seen.serves == Serves::Elsewhere {
+                self.recent.unread(seen.clone());
+            }
             if self.hides_nothing(&seen.change) {
                 self.correlator.changed(seen);
             } else {

@@ -8,6 +8,7 @@ use std::{
 
 use super::{Agent, changes, recent::Look};
 use crate::{
+    correlate::Seen,
     event::{Change, FileClass, Manager, Verb},
     host::{lookup, mounts::Mounts},
     kernel::fanotify::Scope,
@@ -185,6 +186,7 @@ impl Agent {
         let by = by.filter(|by| !self.is_younger(path, by.time));
         let name = path.to_string_lossy();
         if self.recent.has_since(&name, by) || self.held.has(&name) {
+            self.is_read_now(&name);
             return;
         }
         let tier = self.file_tier();
@@ -195,6 +197,22 @@ impl Agent {
         if by.is_none() || found.change.class != FileClass::Directory {
             let time = by.map_or(now, |by| by.time);
             self.changed(found, time);
+        }
+    }
+
+    /// Judges anew what was told of a file before the news that a manager reads it.
+    fn is_read_now(&mut self, path: &str) {
+        let Some(place) = self.watching.paths.classify(path) else {
+            return;
+        };
+        for seen in self.recent.take_unread(path) {
+            let seen = Seen {
+                serves: place.serves.clone(),
+                ..seen
+            };
+            self.keeper.change(&seen);
+            self.correlator.forget(&seen.uid);
+            self.take_in(seen);
         }
     }
 

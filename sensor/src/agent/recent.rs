@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use crate::correlate::Seen;
 use crate::event::{Actor, Change, Verb};
 
 /// Most paths that are remembered.
@@ -18,6 +19,9 @@ const BROUGHT_MAX: usize = 256;
 const SETTLE: u64 = 300_000_000;
 /// How long after a deed directories that come into view below its path came by it, in nanoseconds.
 const BROUGHT: u64 = 5_000_000_000;
+
+/// Most changes that are remembered where no manager was known to read.
+const UNREAD_MAX: usize = 256;
 
 /// A rename, link or mount, which brings along all that is in a directory.
 #[derive(Debug)]
@@ -76,6 +80,8 @@ pub(crate) struct Recent {
     order: VecDeque<String>,
     brought: VecDeque<(u64, Arc<Brought>)>,
     waiting: VecDeque<Look>,
+    /// Changes of what looks like units, where no known manager read it then.
+    unread: VecDeque<Seen>,
 }
 
 impl Recent {
@@ -93,6 +99,24 @@ impl Recent {
         {
             self.told.remove(&oldest);
         }
+    }
+
+    /// Remembers a change where no known manager reads: the place may become one that is read, and the
+    /// change may have come faster than the news of that.
+    pub(crate) fn unread(&mut self, seen: Seen) {
+        if self.unread.len() >= UNREAD_MAX {
+            self.unread.pop_front();
+        }
+        self.unread.push_back(seen);
+    }
+
+    /// The changes of `path` that were remembered so.
+    pub(crate) fn take_unread(&mut self, path: &str) -> Vec<Seen> {
+        let (found, rest) = std::mem::take(&mut self.unread)
+            .into_iter()
+            .partition(|seen| seen.change.path == path);
+        self.unread = rest;
+        Vec::from(found)
     }
 
     /// Whether a change of `path` was told lately.
@@ -151,5 +175,45 @@ impl Recent {
     pub(crate) fn next_due(&self) -> Option<u64> {
         let next = self.waiting.front()?;
         Some(next.since.saturating_add(SETTLE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        agent::samples::{actor, change},
+        event::Timestamp,
+        systemd::load_path::Serves,
+    };
+
+    fn seen(path: &str) -> Seen {
+        Seen {
+            uid: path.to_owned(),
+            sequence: 0,
+            time: Timestamp::default(),
+            serves: Serves::Elsewhere,
+            change: Arc::new(change(Verb::Create, path, actor(9, "/"), false).change),
+        }
+    }
+
+    #[test]
+    fn what_nobody_read_is_found_again_once() {
+        let mut recent = Recent::default();
+        for path in ["/a", "/b", "/a"] {
+            recent.unread(seen(path));
+        }
+        let count = |found: Vec<Seen>| found.len();
+        assert_eq!(count(recent.take_unread("/c")), 0);
+        assert_eq!(count(recent.take_unread("/a")), 2);
+        assert_eq!(count(recent.take_unread("/a")), 0);
+        for _ in 0..UNREAD_MAX {
+            recent.unread(seen("/d"));
+        }
+        assert_eq!(
+            count(recent.take_unread("/b")),
+            0,
+            "the oldest made room for the rest"
+        );
     }
 }

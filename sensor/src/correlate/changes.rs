@@ -83,6 +83,13 @@ impl Changes {
         self.count
     }
 
+    /// Forgets the change that was told by this uid: it is to be noted anew.
+    pub fn forget(&mut self, uid: &str) {
+        for changes in self.by_name.values_mut() {
+            changes.retain(|kept| kept.uid != uid);
+        }
+    }
+
     /// Takes in what is known by now of the package of a change that was kept.
     pub fn repackaged(&mut self, seen: &Seen) {
         let name = seen.change.unit.as_ref();

@@ -80,6 +80,11 @@ impl Correlator {
         }
     }
 
+    /// Forgets a change that is taken in anew.
+    pub fn forget(&mut self, uid: &str) {
+        self.changes.forget(uid);
+    }
+
     /// Takes in what is known by now of the package of a change.
     pub fn repackaged(&mut self, seen: &Seen) {
         self.changes.repackaged(seen);

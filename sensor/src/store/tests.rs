@@ -134,6 +134,28 @@ fn a_change_is_remembered_with_its_writer() {
 }
 
 #[test]
+fn who_reads_a_file_may_be_known_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = "/home/a/real/systemd/user/upd.service";
+    let mut opened = open(dir.path(), BOOT);
+    for serves in [Serves::Elsewhere, Serves::User(1000)] {
+        let note = Note::Change(Box::new(ChangeNote {
+            uid: Some("a-1".to_owned()),
+            time: at(30),
+            serves,
+            change: Arc::new(change(path, Verb::Create, Some("aa"), tee())),
+        }));
+        opened.database.keep(&[note]).unwrap();
+    }
+    drop(opened);
+    let memory = open_at(dir.path(), BOOT, NOW + 100 * SECOND).memory;
+    let [past] = &memory.changes[..] else {
+        panic!("{:?}", memory.changes);
+    };
+    assert_eq!(past.serves, Serves::User(1000));
+}
+
+#[test]
 fn an_agent_that_was_cut_off_is_known() {
     let dir = tempfile::tempdir().unwrap();
     assert!(!open(dir.path(), BOOT).memory.cut_off, "there was none");

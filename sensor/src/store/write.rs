@@ -118,7 +118,8 @@ fn change(
             .prepare_cached("SELECT 1 FROM changes WHERE uid = ?1")?
             .exists([uid])?;
         if known {
-            return Ok(()); // tried before, and the answer was lost
+            // Tried before, and the answer was lost; or only now it is known who reads the file.
+            return serves(connection, &change.path, &note.serves);
         }
     }
     let writer = |actor: &Actor| actor_row(connection, boot, &actor.process, &actor.ancestry);
@@ -224,6 +225,14 @@ impl ChangeRow<'_> {
         trim_versions(connection, file, limits.versions)?;
         Ok(())
     }
+}
+
+/// Notes whose manager reads a file that is known.
+fn serves(connection: &Connection, path: &str, serves: &Serves) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE files SET serves = ?2 WHERE path = ?1")?
+        .execute(params![path, words::serves(serves)])
+        .map(drop)
 }
 
 /// The row of a file; what it is to systemd is as of now.
