@@ -121,6 +121,7 @@ fn seen(change: Change, serves: Serves) -> Seen {
         sequence: 1,
         time: Timestamp { boot: 5, wall: 5 },
         serves,
+        gone: false,
         change: Arc::new(change),
     }
 }

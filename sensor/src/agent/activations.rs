@@ -161,6 +161,7 @@ impl Agent {
             }
             BusFact::Reloading(true) => {
                 self.loaded.reloads(manager, told.seen);
+                self.correlator.reloads(manager);
                 self.churn.reloads(manager.clone(), self.facts.now().boot);
             }
             BusFact::Reloading(false) => self.churn.reloaded(manager, self.facts.now().boot),

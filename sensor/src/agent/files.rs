@@ -410,6 +410,7 @@ impl Agent {
                 sequence,
                 time,
                 serves,
+                gone: false,
                 change: Arc::new(change),
             };
             self.keeper.change(&seen);

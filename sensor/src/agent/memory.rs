@@ -314,6 +314,7 @@ impl Agent {
             sequence: 0,
             time: past.time,
             serves: past.serves,
+            gone: false,
             change: past.change.into(),
         });
         self.correlator.remember(past.collect(), told);

@@ -177,6 +177,7 @@ impl Agent {
             sequence: event.sequence,
             time: event.time,
             serves: classified.serves,
+            gone: false,
             change: Arc::new(classified.change),
         });
     }

@@ -193,6 +193,7 @@ mod tests {
             sequence: 0,
             time: Timestamp::default(),
             serves: Serves::Elsewhere,
+            gone: false,
             change: Arc::new(change(Verb::Create, path, actor(9, "/"), false).change),
         }
     }

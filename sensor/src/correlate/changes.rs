@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    event::{Change, FileClass, Manager, Timestamp, Verb},
-    systemd::{load_path::Serves, unit_name::defining_names},
+    event::{Change, FileClass, Manager, Process, Timestamp, Verb},
+    systemd::{load_path::Serves, presence::MANAGER_PROGRAMS, unit_name::defining_names},
 };
 
 /// Most names that changes are kept for.
@@ -26,6 +26,9 @@ pub struct Seen {
     pub time: Timestamp,
     /// Whose manager reads the file.
     pub serves: Serves,
+    /// Whether the file is gone since. Its manager still goes by it where it has read it before, until it
+    /// reads its units anew.
+    pub gone: bool,
     /// What.
     pub change: Arc<Change>,
 }
@@ -55,6 +58,7 @@ impl Changes {
         self.count += 1;
         seen.sequence = self.count;
         self.forget_gone(&seen.change);
+        self.replace_gone(&seen.change);
         let name = seen.change.unit.clone();
         let Some(name) = name.filter(|_| seen.change.defines_unit()) else {
             return self.count;
@@ -103,7 +107,8 @@ impl Changes {
         }
     }
 
-    /// What was done to a file that is gone is no cause any more: no unit rests on it.
+    /// Takes in that a file is gone. What a manager removes it forgets; of what others remove it knows
+    /// nothing until it reads its units anew.
     fn forget_gone(&mut self, change: &Change) {
         let gone = match change.verb {
             Verb::Unlink | Verb::Rmdir => change.path.as_str(),
@@ -113,10 +118,38 @@ impl Changes {
             },
             _ => return,
         };
+        let by_manager = is_manager(&change.writer.process);
         let within = format!("{gone}/");
         for changes in self.by_name.values_mut() {
-            let is_gone = |path: &str| path == gone || path.starts_with(&within);
-            changes.retain(|kept| !is_gone(&kept.change.path));
+            changes.retain_mut(|kept| {
+                let path = &kept.change.path;
+                let is_gone = path == gone || path.starts_with(&within);
+                // Of the removal itself nothing is left to go by.
+                let removal = matches!(kept.change.verb, Verb::Unlink | Verb::Rmdir);
+                kept.gone |= is_gone;
+                !(is_gone && (by_manager || removal))
+            });
+        }
+    }
+
+    /// Forgets what was done to a file that is gone, when there is another by its name.
+    fn replace_gone(&mut self, change: &Change) {
+        if matches!(change.verb, Verb::Unlink | Verb::Rmdir) {
+            return;
+        }
+        if let Some(changes) = change
+            .unit
+            .as_ref()
+            .and_then(|name| self.by_name.get_mut(name))
+        {
+            changes.retain(|kept| !(kept.gone && kept.change.path == change.path));
+        }
+    }
+
+    /// A manager begins to read its units anew: what is gone by then is no cause any more.
+    pub fn reloads(&mut self, manager: &Manager) {
+        for changes in self.by_name.values_mut() {
+            changes.retain(|kept| !(kept.gone && kept.serves.includes(manager)));
         }
     }
 
@@ -139,5 +172,93 @@ impl Changes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
+    }
+}
+
+/// Whether a process is a manager.
+fn is_manager(process: &Process) -> bool {
+    let program = process.exe.as_ref().map(|exe| exe.path.as_str());
+    process.key.tgid == 1 || program.is_some_and(|path| MANAGER_PROGRAMS.contains(&path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Actor, FileIdentity, ProcessKey, Tier};
+
+    const PATH: &str = "/etc/systemd/system/a.service";
+
+    fn seen(verb: Verb, by: u32) -> Seen {
+        let process = Process::of_key(ProcessKey::new(by, 7), None, Timestamp::default());
+        Seen {
+            uid: format!("{by}"),
+            sequence: 0,
+            time: Timestamp::default(),
+            serves: Serves::System,
+            gone: false,
+            change: Arc::new(Change {
+                verb,
+                path: PATH.to_owned(),
+                truncated: false,
+                from: None,
+                target: None,
+                object: FileIdentity::default(),
+                class: FileClass::UnitFile,
+                unit: Some("a.service".to_owned()),
+                truncates: false,
+                tier: Tier::Lsm,
+                writer: Actor {
+                    process: Arc::new(process),
+                    ancestry: Vec::new(),
+                },
+                on_behalf_of: None,
+                content: None,
+                between: None,
+                unseen: None,
+                packaging: None,
+            }),
+        }
+    }
+
+    /// What is kept: the verb, and whether the file is gone.
+    fn kept(changes: &Changes) -> Vec<(Verb, bool)> {
+        let found = changes.of("a.service", &Manager::System, Timestamp::default());
+        found
+            .iter()
+            .map(|seen| (seen.change.verb, seen.gone))
+            .collect()
+    }
+
+    #[test]
+    fn a_manager_goes_by_what_is_gone_until_it_reloads() {
+        let mut changes = Changes::default();
+        changes.note(seen(Verb::Create, 9));
+        changes.note(seen(Verb::Unlink, 9));
+        let gone = [(Verb::Create, true), (Verb::Unlink, false)];
+        assert_eq!(kept(&changes), gone);
+        changes.reloads(&Manager::User(7));
+        assert_eq!(kept(&changes), gone, "another's manager");
+        changes.reloads(&Manager::System);
+        assert_eq!(kept(&changes), [(Verb::Unlink, false)]);
+    }
+
+    #[test]
+    fn what_a_manager_removes_it_forgets() {
+        let mut changes = Changes::default();
+        changes.note(seen(Verb::Create, 9));
+        changes.note(seen(Verb::Unlink, 1));
+        assert_eq!(kept(&changes), [(Verb::Unlink, false)]);
+    }
+
+    #[test]
+    fn another_file_of_that_name_takes_its_place() {
+        let mut changes = Changes::default();
+        for verb in [Verb::Create, Verb::Unlink, Verb::Create] {
+            changes.note(seen(verb, 9));
+        }
+        assert_eq!(
+            kept(&changes),
+            [(Verb::Unlink, false), (Verb::Create, false)]
+        );
     }
 }

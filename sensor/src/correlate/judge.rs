@@ -7,8 +7,9 @@ use super::requests::Requests;
 use crate::{
     detect,
     event::{
-        Asked, Cause, CauseFile, CauseRequest, Exec, Finding, Grade, LinkKind, Manager, OnBehalfOf,
-        ProcessKey, Related, RequestClass, Severity, Timestamp, Trigger, TriggerType, Verb,
+        Asked, Cause, CauseFile, CauseRequest, Exec, FileClass, Finding, Grade, LinkKind, Manager,
+        OnBehalfOf, ProcessKey, Related, RequestClass, Severity, Timestamp, Trigger, TriggerType,
+        Verb,
     },
     systemd::unit_name::{UnitName, UnitType},
 };
@@ -78,6 +79,11 @@ impl Correlator {
                 self.judged.insert((manager, unit), *newest);
             }
         }
+    }
+
+    /// Takes in that a manager begins to read its units anew.
+    pub fn reloads(&mut self, manager: &Manager) {
+        self.changes.reloads(manager);
     }
 
     /// Forgets a change that is taken in anew.
@@ -255,7 +261,12 @@ impl Correlator {
         for name in timers_of(started, unit) {
             let more = self.changes.of(&name, manager, started.time);
             let on_disk = started.timers.contains(&name);
-            if timer.is_none() && (on_disk || !more.is_empty()) {
+            // A drop-in for all timers makes none.
+            let own = |seen: &Seen| {
+                let class = seen.change.class;
+                !matches!(class, FileClass::DropIn | FileClass::Directory)
+            };
+            if timer.is_none() && (on_disk || more.iter().any(own)) {
                 timer = Some(name);
             }
             changes.extend(more);
@@ -299,12 +310,19 @@ fn timers_of(started: &Started<'_>, unit: &str) -> Vec<String> {
 }
 
 /// Of each path the latest change; what came before was overwritten. Whoever changes the attributes of
-/// a file alone overwrites nothing: what it says is still by who wrote it.
+/// a file alone, or opens it to leave what it says (`touch`), overwrites nothing: that is still by who wrote
+/// it.
 fn latest_of_each_file(changes: Vec<Seen>) -> Vec<Seen> {
     let mut latest: HashMap<String, Seen> = HashMap::new();
     for seen in changes {
-        let attributes = seen.change.verb == Verb::Setattr && !seen.change.truncates;
-        if attributes && latest.contains_key(&seen.change.path) {
+        let content = seen.change.content.as_ref();
+        let same = content.is_some_and(|content| content.unchanged);
+        let leaves = match seen.change.verb {
+            Verb::Setattr => !seen.change.truncates,
+            Verb::Write => same && !seen.change.truncates,
+            _ => false,
+        };
+        if leaves && latest.contains_key(&seen.change.path) {
             continue;
         }
         latest.insert(seen.change.path.clone(), seen);
@@ -400,7 +418,11 @@ fn cause_of(seen: &Seen) -> Cause {
         },
         time: seen.time,
         // That it was written is certain; by whom, and when, is not where nobody saw it.
-        grade: if known { Grade::Certain } else { Grade::None },
+        grade: match (known, seen.gone) {
+            (true, false) => Grade::Certain,
+            (true, true) => Grade::Probable,
+            (false, _) => Grade::None,
+        },
         actor: known.then(|| writer.clone()),
         file: Some(CauseFile {
             path: seen.change.path.clone(),
