@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::Agent;
+use super::{Agent, packages::is_being_unpacked};
 use crate::{
     correlate::Seen,
     event::{Change, PackageFile, Packaging, Shipped},
@@ -38,7 +38,7 @@ impl Agent {
     /// Remembers a change that was told, and judges what it amounts to: now, or when its package is
     /// known.
     pub(super) fn take_in(&mut self, seen: Seen) {
-        if !self.leaves(&seen.change) {
+        if !self.leaves(&seen.change) && !is_being_unpacked(&seen.change) {
             self.weigh(&seen);
         }
         self.correlator.changed(seen);

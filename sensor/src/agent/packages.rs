@@ -258,6 +258,23 @@ fn is_unpacked(change: &Change) -> bool {
     dpkg && change.verb == Verb::Rename && new == Some(&change.path)
 }
 
+/// Whether a package manager is still at a file: it has a name for the time of unpacking. What it amounts to is
+/// judged by its final name.
+pub(super) fn is_being_unpacked(change: &Change) -> bool {
+    let run = change.packaging.as_deref();
+    let run = run.and_then(|packaging| packaging.transaction.as_ref());
+    let itself = program_of(&change.writer.process).is_some();
+    itself && run.is_some_and(|run| run.verified) && is_name_of_unpacking(&change.path)
+}
+
+/// `x.dpkg-new` of dpkg; `x;65a1b2c3` of rpm.
+fn is_name_of_unpacking(path: &str) -> bool {
+    let of_rpm = path
+        .rsplit_once(';')
+        .is_some_and(|(_, id)| id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    of_rpm || path.ends_with(".dpkg-new")
+}
+
 /// Whether snapd itself did it, or had it done, and nothing that it runs.
 fn is_by_snapd(change: &Change) -> bool {
     let asked = change.on_behalf_of.as_deref();
@@ -307,6 +324,16 @@ mod tests {
             }),
             argv: argv.iter().map(|&word| word.to_owned()).collect(),
             ..Process::of_key(ProcessKey::new(2, 3), None, Timestamp::default())
+        }
+    }
+
+    #[test]
+    fn names_of_unpacking() {
+        for name in ["/a/b.dpkg-new", "/a/b;65a1b2c3"] {
+            assert!(is_name_of_unpacking(name), "{name}");
+        }
+        for name in ["/a/b", "/a/b.dpkg-old", "/a/b;c", "/a/b;65a1b2cg"] {
+            assert!(!is_name_of_unpacking(name), "{name}");
         }
     }
 

@@ -84,6 +84,10 @@ impl SnapUnits {
         }
         let unit = snap_unit::parse(name, &text)?;
         let has = self.snaps.has(&unit.snap, &unit.revision);
+        // An image is mounted before the snap is entered; its mount runs nothing of it.
+        let mounts =
+            || name.ends_with(".mount") && self.snaps.has_image(&unit.snap, &unit.revision);
+        let has = has.map(|has| has || mounts());
         self.noted(has)?.then(|| PackageFile {
             package: format!("snap:{}", unit.snap),
             version: Some(unit.revision),
@@ -167,6 +171,10 @@ mod tests {
         let units = &mut SnapUnits::at(root.path());
         // Written before the snap is entered, as snapd does.
         assert_eq!(units.owner(&mount), None);
+        write("var/lib/snapd/snaps/lxd_24.snap", "an image");
+        assert!(units.owner(&mount).is_some(), "it is mounted first");
+        assert_eq!(units.owner(&change(&path, Content::default())), None);
+        fs::remove_file(root.path().join("var/lib/snapd/snaps/lxd_24.snap")).expect("removed");
         let state = r#"{"data":{"snaps":{"lxd":{"sequence":[{"snap-id":"J6","revision":"24"}]}}}}"#;
         write("var/lib/snapd/state.json", state);
         let owner = units.owner(&mount).expect("the snap's");

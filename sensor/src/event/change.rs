@@ -138,7 +138,7 @@ pub struct Change {
     pub on_behalf_of: Option<Box<OnBehalfOf>>,
     /// What is in the file after the change, when that was looked at.
     pub content: Option<Box<Content>>,
-    /// Of a change that was made while no agent ran: when that can have been.
+    /// Of a change that was made while no agent ran, or of which the record was lost: when that can have been.
     pub between: Option<Between>,
     /// Of a [`Verb::Load`]: what a manager found in a file without anybody having been seen
     /// putting it there.

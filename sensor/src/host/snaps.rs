@@ -80,6 +80,14 @@ impl Snaps {
         Ok(self.revision(snap, revision)?.is_some())
     }
 
+    /// Whether snapd has the image of this revision: it is there, and mounted, before the snap is entered as
+    /// installed.
+    #[must_use]
+    pub fn has_image(&self, snap: &str, revision: &str) -> bool {
+        let image = image(snap, revision);
+        is_roots(&self.root.join(image.trim_start_matches('/')))
+    }
+
     fn revision(&mut self, snap: &str, revision: &str) -> Result<Option<&Revision>, SnapError> {
         self.refresh()?;
         let known = self.state.data.snaps.get(snap);
@@ -128,16 +136,26 @@ impl Snaps {
         let number = format!("{}:{}", mount.device >> 20, mount.device & 0xf_ffff);
         let backing = format!("/sys/dev/block/{number}/loop/backing_file");
         let backing = fs::read_to_string(backing).unwrap_or_default();
-        let image = format!("{IMAGES}/{snap}_{revision}.snap");
-        let roots = fs::symlink_metadata(Path::new(&image)).is_ok_and(|meta| {
-            meta.is_file() && meta.uid() == 0 && meta.permissions().mode() & 0o022 == 0
-        });
+        let image = image(snap, revision);
+        let roots = is_roots(Path::new(&image));
         Ok(mount.fs_type == "squashfs"
             && mount.root == "/"
             && mount.point == point.trim_end_matches('/')
             && backing.trim_end() == image
             && roots)
     }
+}
+
+/// Where snapd has the image of a revision.
+fn image(snap: &str, revision: &str) -> String {
+    format!("{IMAGES}/{snap}_{revision}.snap")
+}
+
+/// Whether a file is root's, and nobody else can write to it.
+fn is_roots(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| {
+        meta.is_file() && meta.uid() == 0 && meta.permissions().mode() & 0o022 == 0
+    })
 }
 
 /// Whether a program is snapd's by its path, in a snap.

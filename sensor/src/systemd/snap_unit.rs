@@ -299,6 +299,40 @@ mod tests {
         assert_eq!(parse("snap.lxd_one.other.service", text.as_bytes()), None);
     }
 
+    /// As snapd 2.57.6 of Debian 12 wrote them for a snap from a file; of the timer's 1,440 times three.
+    #[test]
+    fn units_that_a_running_snapd_wrote() {
+        macro_rules! recorded {
+            ($name:literal) => {
+                include_str!(concat!("../../tests/fixtures/snapd/", $name))
+            };
+        }
+        for (name, text) in [
+            (
+                r"snap-hello\x2dtimer-x1.mount",
+                recorded!("snap-hello_x2dtimer-x1.mount"),
+            ),
+            (
+                "snap.hello-timer.serve.service",
+                recorded!("snap.hello-timer.serve.service"),
+            ),
+            (
+                "snap.hello-timer.tick.service",
+                recorded!("snap.hello-timer.tick.service"),
+            ),
+            (
+                "snap.hello-timer.tick.timer",
+                recorded!("snap.hello-timer.tick.timer"),
+            ),
+        ] {
+            let unit = parse(name, text.as_bytes()).expect(name);
+            assert_eq!(
+                (unit.snap.as_str(), unit.revision.as_str()),
+                ("hello-timer", "x1")
+            );
+        }
+    }
+
     #[test]
     fn anything_else_is_not_snapds() {
         let changed = |text: &str, from: &str, to: &str| {

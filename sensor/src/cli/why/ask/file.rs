@@ -73,7 +73,7 @@ impl Asker<'_> {
             VersionWriter::UnknownSince(after) => {
                 let after = self.when(*after);
                 let mut node = Node::new(verb, "unknown");
-                node.note(format!("while no agent watched, after {after}"));
+                node.note(format!("nobody was seen doing it; after {after}"));
                 node.facts = json!({ "name": "unknown" });
                 node
             }
