@@ -8,7 +8,6 @@ as_alice systemd-run --user --unit=errand --on-active=2s --timer-property=Accura
 wait_until 60 test -e /tmp/errand-marker
 
 # Her load path becomes another directory, and is written to before anybody can have looked.
-phase linked
 as_alice bash -c '
     mkdir -p ~/real/systemd/user
     rm -rf ~/.config
