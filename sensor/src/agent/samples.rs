@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::changes::Classified;
 use crate::{
     event::{
-        Actor, Change, Content, FileClass, FileIdentity, Process, ProcessKey, Tier, Timestamp, Verb,
+        Actor, Change, Content, FileClass, FileIdentity, Process, ProcessKey, Timestamp, Verb,
     },
     systemd::load_path::Serves,
 };
@@ -24,25 +24,12 @@ pub(super) fn actor(tgid: u32, cgroup: &str) -> Actor {
 pub(super) fn change(verb: Verb, path: &str, writer: Actor, unchanged: bool) -> Classified {
     Classified {
         change: Change {
-            verb,
-            path: path.to_owned(),
-            truncated: false,
-            from: None,
-            target: None,
             object: OBJECT,
-            class: FileClass::DependencyLink,
-            unit: None,
-            truncates: false,
-            tier: Tier::Lsm,
-            writer,
-            on_behalf_of: None,
             content: Some(Box::new(Content {
                 unchanged,
                 ..Content::default()
             })),
-            between: None,
-            unseen: None,
-            packaging: None,
+            ..Change::sample(verb, FileClass::DependencyLink, path, writer)
         },
         serves: Serves::System,
         structural: false,

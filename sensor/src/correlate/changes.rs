@@ -184,12 +184,16 @@ fn is_manager(process: &Process) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Actor, FileIdentity, ProcessKey, Tier};
+    use crate::event::{Actor, ProcessKey};
 
     const PATH: &str = "/etc/systemd/system/a.service";
 
     fn seen(verb: Verb, by: u32) -> Seen {
         let process = Process::of_key(ProcessKey::new(by, 7), None, Timestamp::default());
+        let writer = Actor {
+            process: Arc::new(process),
+            ancestry: Vec::new(),
+        };
         Seen {
             uid: format!("{by}"),
             sequence: 0,
@@ -197,25 +201,8 @@ mod tests {
             serves: Serves::System,
             gone: false,
             change: Arc::new(Change {
-                verb,
-                path: PATH.to_owned(),
-                truncated: false,
-                from: None,
-                target: None,
-                object: FileIdentity::default(),
-                class: FileClass::UnitFile,
                 unit: Some("a.service".to_owned()),
-                truncates: false,
-                tier: Tier::Lsm,
-                writer: Actor {
-                    process: Arc::new(process),
-                    ancestry: Vec::new(),
-                },
-                on_behalf_of: None,
-                content: None,
-                between: None,
-                unseen: None,
-                packaging: None,
+                ..Change::sample(verb, FileClass::UnitFile, PATH, writer)
             }),
         }
     }

@@ -158,6 +158,29 @@ pub struct Unseen {
 }
 
 impl Change {
+    /// A change with nothing but this, for tests.
+    #[cfg(test)]
+    pub(crate) fn sample(verb: Verb, class: FileClass, path: &str, writer: Actor) -> Self {
+        Self {
+            verb,
+            path: path.to_owned(),
+            truncated: false,
+            from: None,
+            target: None,
+            object: FileIdentity::default(),
+            class,
+            unit: None,
+            truncates: false,
+            tier: Tier::Lsm,
+            writer,
+            on_behalf_of: None,
+            content: None,
+            between: None,
+            unseen: None,
+            packaging: None,
+        }
+    }
+
     /// Whether it changes what a unit is. When a timer elapsed last is state.
     #[must_use]
     pub fn defines_unit(&self) -> bool {

@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::event::{
-    Actor, Change, FileClass, FileIdentity, Grade, Login, Manager, OnBehalfOf, Origin, PackageFile,
-    Packaging, Process, ProcessKey, RequestClass, Shipped, Tier, Timestamp, Transaction, Trigger,
-    TriggerType, Verb,
+    Actor, Change, FileClass, Grade, Login, Manager, OnBehalfOf, Origin, PackageFile, Packaging,
+    Process, ProcessKey, RequestClass, Shipped, Timestamp, Transaction, Trigger, TriggerType, Verb,
 };
 use crate::systemd::load_path::Serves;
 
@@ -69,25 +68,12 @@ fn tee() -> Actor {
 fn change(path: &str, verb: Verb, sha256: Option<&str>, writer: Actor) -> Change {
     let name = path.rsplit('/').next().unwrap_or_default();
     Change {
-        verb,
-        path: path.to_owned(),
-        truncated: false,
-        from: None,
-        target: None,
-        object: FileIdentity::default(),
-        class: FileClass::UnitFile,
         unit: Some(name.to_owned()),
-        truncates: false,
-        tier: Tier::Lsm,
-        writer,
-        on_behalf_of: None,
         content: Some(Box::new(crate::event::Content {
             sha256: sha256.map(str::to_owned),
             ..Default::default()
         })),
-        between: None,
-        unseen: None,
-        packaging: None,
+        ..Change::sample(verb, FileClass::UnitFile, path, writer)
     }
 }
 

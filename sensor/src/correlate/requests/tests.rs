@@ -1,7 +1,5 @@
 use super::*;
-use crate::event::{
-    Actor, FileClass, FileIdentity, Login, Process, Request, Tier, TransientUnit, Verb,
-};
+use crate::event::{Actor, FileClass, Login, Process, Request, Tier, TransientUnit, Verb};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -63,24 +61,7 @@ fn create(units: &[&str]) -> Means {
 }
 
 fn change(verb: Verb, class: FileClass, path: &str) -> Change {
-    Change {
-        verb,
-        path: path.to_owned(),
-        truncated: false,
-        from: None,
-        target: None,
-        object: FileIdentity::default(),
-        class,
-        unit: None,
-        truncates: false,
-        tier: Tier::Lsm,
-        writer: actor(1, 0),
-        on_behalf_of: None,
-        content: None,
-        between: None,
-        unseen: None,
-        packaging: None,
-    }
+    Change::sample(verb, class, path, actor(1, 0))
 }
 
 fn transient(unit: &str) -> Change {

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use super::*;
 use crate::detect::catalogue::TIMER_RAN_CHANGED_UNIT;
 use crate::event::{
-    Cause, CauseFile, Change, FileClass, FileIdentity, Finding, LinkKind, LossCount, Origin,
-    ProcessKey, Severity, Tier, Trigger, Verb,
+    Cause, CauseFile, Change, FileClass, Finding, LinkKind, LossCount, Origin, ProcessKey,
+    Severity, Tier, Trigger, Verb,
 };
 
 /// 2026-11-22 14:02:10.020 UTC.
@@ -91,24 +91,7 @@ fn timer(grade: Grade) -> Trigger {
 }
 
 fn change(verb: Verb, path: &str) -> Change {
-    Change {
-        verb,
-        path: path.to_owned(),
-        truncated: false,
-        from: None,
-        target: None,
-        object: FileIdentity::default(),
-        class: FileClass::UnitFile,
-        unit: None,
-        truncates: false,
-        tier: Tier::Lsm,
-        writer: tee(),
-        on_behalf_of: None,
-        content: None,
-        between: None,
-        unseen: None,
-        packaging: None,
-    }
+    Change::sample(verb, FileClass::UnitFile, path, tee())
 }
 
 fn shown(wall: u64, body: Body) -> String {
